@@ -1,0 +1,1 @@
+//! The machine-sized home: the whole of Tessera on one computer

@@ -1,0 +1,1 @@
+//! A small SQS-compatible queue server on SQLite for the local home

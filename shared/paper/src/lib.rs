@@ -1,0 +1,1 @@
+//! Documents as PDF: tickets with a QR code and names shaped in their own script

@@ -1,0 +1,1 @@
+//! What every capability shares: vocabulary, rules, stores and edges

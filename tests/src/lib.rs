@@ -1,0 +1,1 @@
+//! Scenario tests over HTTP against the local home
