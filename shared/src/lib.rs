@@ -1,1 +1,43 @@
-//! What every capability shares: vocabulary, rules, stores and edges
+//! Tessera's shared crate: what every capability is made of.
+//!
+//! Functions depend on edges and stores, those on rules, those on the vocabulary. Never back.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
+//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
+//! | capacity, written by booking alone | [`pool`] |
+//! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
+//!
+//! Start with [`pool`] if you want to know why a place is never sold twice, with [`message`] if you want to know how
+//! capabilities hear of each other, and with [`db`] for the form in which everything is kept.
+
+pub mod app;
+pub mod auth;
+#[cfg(feature = "blobs")]
+pub mod blobs;
+pub mod booking;
+pub mod catalogue;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod entry;
+pub mod error;
+pub mod http;
+pub mod id;
+pub mod identity;
+#[cfg(feature = "mail")]
+pub mod mail;
+pub mod message;
+pub mod money;
+pub mod notification;
+pub mod order;
+pub mod outbox;
+pub mod page;
+pub mod payment;
+pub mod pool;
+pub mod queue;
+pub mod run;
+pub mod sign;
+pub mod telemetry;
+pub mod text;

@@ -1,0 +1,234 @@
+//! Messages: what capabilities tell each other, through SQS, at least once and in any order.
+//!
+//! A variant's name carries its version. A new optional field keeps the version; anything else is a new variant, and
+//! the fixture of every version ever published must still parse (`tests/fixtures/messages.json`). A message whose type
+//! is unknown fails, is retried, and ends in the dead letters: it is never dropped.
+
+use crate::id::{AccountId, BookingId, EventId, HoldId, MailId, MessageId, OrderId, PaymentId, TicketId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The queues, one per consuming capability.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Queue {
+    /// Opens pools, decides holds, frees places.
+    Booking,
+    /// Moves orders.
+    Order,
+    /// Captures, voids, refunds.
+    Payment,
+    /// Issues and voids tickets.
+    Entry,
+    /// Tells people.
+    Notification,
+}
+
+impl Queue {
+    /// Every queue.
+    pub const ALL: &'static [Self] =
+        &[Self::Booking, Self::Order, Self::Payment, Self::Entry, Self::Notification];
+
+    /// The one word that names the capability, its folder, its queue.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Booking => "booking",
+            Self::Order => "order",
+            Self::Payment => "payment",
+            Self::Entry => "entry",
+            Self::Notification => "notification",
+        }
+    }
+}
+
+/// Why a code was mailed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodePurpose {
+    /// To prove the address when signing up.
+    Verify,
+    /// The address has an account already: no code, a hint.
+    AlreadyRegistered,
+}
+
+/// Everything that is told, past tense.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Message {
+    /// Somebody signed up; a code must reach the address.
+    #[serde(rename = "account.code_requested.v1")]
+    AccountCodeRequested {
+        /// The account.
+        account: AccountId,
+        /// Where the code goes.
+        email: String,
+        /// The name to greet.
+        name: String,
+        /// Six digits; empty when the purpose needs none.
+        code: String,
+        /// Why.
+        purpose: CodePurpose,
+    },
+    /// An event went on sale: its pools must exist.
+    #[serde(rename = "event.published.v1")]
+    EventPublished {
+        /// The event.
+        event: EventId,
+    },
+    /// Something attendees must know was changed.
+    #[serde(rename = "event.changed.v1")]
+    EventChanged {
+        /// The event.
+        event: EventId,
+        /// What changed, in words for the mail: "time", "place", "name".
+        changes: Vec<String>,
+    },
+    /// The event will not take place: every booking of it is cancelled.
+    #[serde(rename = "event.cancelled.v1")]
+    EventCancelled {
+        /// The event.
+        event: EventId,
+    },
+    /// An order that costs nothing was placed: book it.
+    #[serde(rename = "order.free_placed.v1")]
+    OrderFreePlaced {
+        /// The order.
+        order: OrderId,
+    },
+    /// A buyer gave up an unpaid order.
+    #[serde(rename = "order.cancelled.v1")]
+    OrderCancelled {
+        /// The order.
+        order: OrderId,
+    },
+    /// The provider keeps the money ready for this order.
+    #[serde(rename = "payment.authorized.v1")]
+    PaymentAuthorized {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+    },
+    /// The money is ours.
+    #[serde(rename = "payment.captured.v1")]
+    PaymentCaptured {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+    },
+    /// The authorisation was let go; nothing was taken.
+    #[serde(rename = "payment.voided.v1")]
+    PaymentVoided {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+    },
+    /// The money went back.
+    #[serde(rename = "payment.refunded.v1")]
+    PaymentRefunded {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+    },
+    /// The places are sold.
+    #[serde(rename = "booking.confirmed.v1")]
+    BookingConfirmed {
+        /// The booking.
+        booking: BookingId,
+        /// Its order.
+        order: OrderId,
+    },
+    /// The places were gone when the money came: the order must end and the money go back.
+    #[serde(rename = "booking.lost.v1")]
+    BookingLost {
+        /// The hold that had ended.
+        hold: HoldId,
+        /// The order that lost.
+        order: OrderId,
+    },
+    /// A booking was given up; its places are to be freed.
+    #[serde(rename = "booking.cancelled.v1")]
+    BookingCancelled {
+        /// The booking.
+        booking: BookingId,
+        /// Its order.
+        order: OrderId,
+    },
+    /// Cancelling every booking of an event goes on where the last page ended.
+    #[serde(rename = "booking.event_cancelling.v1")]
+    BookingEventCancelling {
+        /// The event.
+        event: EventId,
+        /// Pages done.
+        page: u32,
+    },
+    /// Tickets exist, with their documents stored.
+    #[serde(rename = "entry.issued.v1")]
+    EntryIssued {
+        /// The order.
+        order: OrderId,
+        /// The tickets, in order.
+        tickets: Vec<TicketId>,
+    },
+    /// Telling everybody who attends goes on where the last page ended.
+    #[serde(rename = "notification.mailing_continued.v1")]
+    MailingContinued {
+        /// The first mail's id names the mailing.
+        mailing: MailId,
+        /// Pages done.
+        page: u32,
+    },
+}
+
+impl Message {
+    /// Who hears it. An arrow in the architecture is an entry here.
+    #[must_use]
+    pub const fn queues(&self) -> &'static [Queue] {
+        match self {
+            Self::AccountCodeRequested { .. } | Self::EventChanged { .. } | Self::MailingContinued { .. } => {
+                &[Queue::Notification]
+            }
+            Self::EventPublished { .. }
+            | Self::EventCancelled { .. }
+            | Self::OrderFreePlaced { .. }
+            | Self::OrderCancelled { .. }
+            | Self::PaymentAuthorized { .. }
+            | Self::BookingEventCancelling { .. } => &[Queue::Booking],
+            Self::PaymentCaptured { .. } | Self::PaymentVoided { .. } | Self::PaymentRefunded { .. } => {
+                &[Queue::Order]
+            }
+            Self::BookingConfirmed { .. } => &[Queue::Order, Queue::Payment, Queue::Entry],
+            Self::BookingLost { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],
+            Self::BookingCancelled { .. } => {
+                &[Queue::Booking, Queue::Order, Queue::Payment, Queue::Entry, Queue::Notification]
+            }
+            Self::EntryIssued { .. } => &[Queue::Order, Queue::Notification],
+        }
+    }
+}
+
+/// A message on its way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The same on every delivery.
+    pub id: MessageId,
+    /// When it was stored.
+    pub at: Timestamp,
+    /// The request id it began with, through every step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<String>,
+    /// What is told.
+    #[serde(flatten)]
+    pub message: Message,
+}
+
+impl Envelope {
+    /// Wraps a message; the correlation is the running request's.
+    #[must_use]
+    pub fn new(message: Message, now: Timestamp) -> Self {
+        Self { id: MessageId::new(now), at: now, correlation: crate::telemetry::correlation(), message }
+    }
+}

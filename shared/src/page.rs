@@ -1,0 +1,68 @@
+//! Pages of a list: an opaque signed cursor, a limit, and whether there is more.
+
+use crate::db::Position;
+use crate::error::{Refusal, Result};
+use crate::sign::{Purpose, Sealer};
+use serde::{Deserialize, Serialize};
+
+/// Where and how much, from the query string.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// At most so many items, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    pub limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A page.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Whether another page follows.
+    pub has_more: bool,
+    /// Send it as `cursor` to read on; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+impl Paging {
+    /// The limit within its bounds.
+    ///
+    /// # Errors
+    /// `invalid_input` naming `limit`.
+    pub fn limit(&self) -> Result<u16> {
+        match self.limit.unwrap_or(20) {
+            limit @ 1..=100 => Ok(limit),
+            _ => Err(Refusal::invalid("limit", "must be between 1 and 100")),
+        }
+    }
+
+    /// Where the page before ended. A cursor is bound to its list: one list's cursor does not open another's.
+    ///
+    /// # Errors
+    /// `invalid_input` naming `cursor`.
+    pub fn after(&self, sealer: &Sealer, list: &str) -> Result<Option<Position>> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        match sealer.open::<(String, Position)>(Purpose::Cursor, cursor) {
+            Some((from, position)) if from == list => Ok(Some(position)),
+            _ => Err(Refusal::invalid("cursor", "is not a cursor of this list")),
+        }
+    }
+}
+
+impl<T> Page<T> {
+    /// A page of `items` that ended at `next`.
+    ///
+    /// # Errors
+    /// `internal` if the cursor cannot be written.
+    pub fn new(items: Vec<T>, next: Option<&Position>, sealer: &Sealer, list: &str) -> Result<Self> {
+        let next_cursor = next
+            .map(|position| sealer.seal(Purpose::Cursor, &(list, position)))
+            .transpose()
+            .map_err(|error| crate::error::Code::Internal.caused_by(error))?;
+        Ok(Self { items, has_more: next_cursor.is_some(), next_cursor })
+    }
+}

@@ -1,0 +1,463 @@
+//! Capacity: pools split into lanes, each lane one item that carries its own ledger of holds.
+//!
+//! Everything that can run out is a [`Pool`]. A pool of 1,600 places is 34 lanes of about 47; a pool of 50 is two. A
+//! hold is one conditional update of one lane: it takes from `a` (what is left) and writes an entry under the hold's
+//! [`HoldKey`], both or neither. Because the entry is in the same item as the count, a repeated request finds its own
+//! entry, and whoever finds the lane short sees in the refused write's answer which entries have expired.
+//!
+//! An expired entry is not free yet: its buyer may be paying. Who decides is the *register* of that hold (see
+//! [`crate::booking`]): one item, written once, "confirmed" or "ended". Only a hold that the register has ended is
+//! reclaimed; one that it has confirmed is marked as sold in the lane ([`Mark::sold`]) and never looked at again.
+//!
+//! This module is pure: layout, marks, and the [`plan`] of where to take from. [`store`] has the lane writes.
+//!
+//! # Sizes
+//! A lane item stays under 1,024 bytes, so that every lane write is one write unit: 48 entries of 20 bytes (12 for the
+//! key, at most 8 for the number) plus 45 for the rest make 1,005. Lanes of a pool are spread over partition keys, 24
+//! lanes each, so that no partition meets its bound of 1,000 write units a second before the others.
+
+pub mod store;
+
+use crate::db::Key;
+use crate::error::{Code, Result};
+use crate::id::{HoldId, OfferId, PoolId};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Entries of one place each that fit into a lane item of 1 KB.
+pub const LANE_CAPACITY: u32 = 48;
+/// Lanes that share a partition key.
+const LANES_PER_PARTITION: u32 = 24;
+/// The largest pool, places. 2,084 lanes.
+pub const MAX_CAPACITY: u32 = 100_000;
+/// Marks count seconds from 2025-01-01T00:00:00Z: nine digits until 2056, one byte less than ten.
+const MARK_EPOCH: i64 = 1_735_689_600;
+
+/// 72 bits that name a hold in lanes and registers: 40 that the caller's identity leads to, 32 from the
+/// Idempotency-Key. Short, because 48 of them must fit into a lane; a collision can only refuse ("use a new key"),
+/// never sell, because the register stores the whole hold id and compares.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HoldKey([u8; 9]);
+
+impl HoldKey {
+    /// The key of a caller's hold. `tag` and `hash` come from keyed hashes: nobody can aim at another's tag.
+    #[must_use]
+    pub fn new(tag: &[u8; 32], hash: &[u8; 32]) -> Self {
+        let mut bytes = [0; 9];
+        bytes[..5].copy_from_slice(&tag[..5]);
+        bytes[5..].copy_from_slice(&hash[..4]);
+        Self(bytes)
+    }
+
+    /// Whether the hold belongs to the caller of this tag (up to one in 2⁴⁰).
+    #[must_use]
+    pub fn belongs_to(self, tag: &[u8; 32]) -> bool {
+        self.0[..5] == tag[..5]
+    }
+
+    /// The one further hold that a payment may try when it came after the end of this one.
+    #[must_use]
+    pub fn again(self) -> Self {
+        let hash = crate::id::hashed(&[b"again", &self.0]);
+        let mut bytes = self.0;
+        bytes[5..].copy_from_slice(&hash.as_bytes()[..4]);
+        Self(bytes)
+    }
+
+    /// The hold's id. The 72 bits are in it, so that the id leads to the lane entry and the register.
+    #[must_use]
+    pub fn id(self) -> HoldId {
+        let mut bytes = *crate::id::hashed(&[b"hold", &self.0]).as_bytes();
+        bytes[..6].copy_from_slice(&self.0[..6]);
+        bytes[9..12].copy_from_slice(&self.0[6..]);
+        HoldId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// The key inside an id; `None` if the id was not made by [`Self::id`].
+    #[must_use]
+    pub fn of(id: HoldId) -> Option<Self> {
+        let uuid = id.uuid();
+        let mut bytes = [0; 9];
+        bytes[..6].copy_from_slice(&uuid.as_bytes()[..6]);
+        bytes[6..].copy_from_slice(&uuid.as_bytes()[9..12]);
+        Some(Self(bytes)).filter(|key| key.id() == id)
+    }
+
+    /// Where in the circle of `lanes` this hold begins to look. The same for every retry.
+    const fn start(self, lanes: u32) -> u32 {
+        u32::from_be_bytes([self.0[5], self.0[6], self.0[7], self.0[8]]) % lanes
+    }
+}
+
+impl fmt::Display for HoldKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for HoldKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for HoldKey {
+    type Err = ();
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(drop)?;
+        bytes.try_into().map(Self).map_err(drop)
+    }
+}
+
+/// What a lane notes of a hold, as one number: `(seconds × 1000 + print) × 100 + quantity`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Mark {
+    /// Seconds since [`MARK_EPOCH`]; 0 once sold.
+    until: u32,
+    /// Three digits of the request's print: a key used for another request is noticed.
+    pub print: u16,
+    /// Places, 1 to 99.
+    pub quantity: u32,
+}
+
+impl Mark {
+    /// A hold of `quantity` places until `until`.
+    #[must_use]
+    pub fn new(quantity: u32, until: Timestamp, print: u16) -> Self {
+        Self {
+            until: u32::try_from(until.as_second() - MARK_EPOCH).unwrap_or(u32::MAX),
+            print: print % 1000,
+            quantity,
+        }
+    }
+
+    /// The same entry once its booking is known: it has no end any more.
+    #[must_use]
+    pub const fn sold(self) -> Self {
+        Self { until: 0, ..self }
+    }
+
+    /// Sold entries are never looked at again.
+    #[must_use]
+    pub const fn is_sold(self) -> bool {
+        self.until == 0
+    }
+
+    /// The end of the hold; `None` once sold.
+    #[must_use]
+    pub fn until(self) -> Option<Timestamp> {
+        if self.is_sold() { None } else { Timestamp::from_second(MARK_EPOCH + i64::from(self.until)).ok() }
+    }
+
+    /// Whether the hold's time is over. Its fate is the register's to say.
+    #[must_use]
+    pub fn expired(self, now: Timestamp) -> bool {
+        !self.is_sold() && MARK_EPOCH + i64::from(self.until) <= now.as_second()
+    }
+
+    /// The number a lane stores.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        (u64::from(self.until) * 1000 + u64::from(self.print)) * 100 + u64::from(self.quantity)
+    }
+
+    /// Reads the number back.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        let (rest, quantity) = (number / 100, (number % 100) as u32);
+        Some(Self { until: u32::try_from(rest / 1000).ok()?, print: (rest % 1000) as u16, quantity })
+    }
+}
+
+impl Serialize for Mark {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.number())
+    }
+}
+
+impl<'de> Deserialize<'de> for Mark {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Self::from_number(u64::deserialize(deserializer)?)
+            .ok_or_else(|| serde::de::Error::custom("not a lane mark"))
+    }
+}
+
+/// Something that can run out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Pool {
+    /// Capacity that was opened with its lanes: a missing lane refuses.
+    Places {
+        /// Which.
+        id: PoolId,
+        /// How many places in all, 1 to [`MAX_CAPACITY`].
+        capacity: u32,
+    },
+    /// What one buyer may still take of one offer. One lane, made by its first use.
+    Allowance {
+        /// Of which offer.
+        offer: OfferId,
+        /// Whose: the tag of the buyer's holds.
+        buyer: [u8; 5],
+        /// How many in all, 1 to [`LANE_CAPACITY`].
+        limit: u32,
+    },
+}
+
+impl Pool {
+    /// The allowance of the buyer of this tag.
+    #[must_use]
+    pub fn allowance(offer: OfferId, tag: &[u8; 32], limit: u32) -> Self {
+        let mut buyer = [0; 5];
+        buyer.copy_from_slice(&tag[..5]);
+        Self::Allowance { offer, buyer, limit }
+    }
+
+    /// How many lanes.
+    #[must_use]
+    pub const fn lanes(&self) -> u32 {
+        match self {
+            Self::Places { capacity, .. } => capacity.div_ceil(LANE_CAPACITY),
+            Self::Allowance { .. } => 1,
+        }
+    }
+
+    /// How many places lane `lane` begins with; they differ by at most one and sum to the capacity.
+    #[must_use]
+    pub fn lane_capacity(&self, lane: u32) -> u32 {
+        match self {
+            Self::Places { capacity, .. } => {
+                capacity / self.lanes() + u32::from(lane < capacity % self.lanes())
+            }
+            Self::Allowance { limit, .. } => *limit,
+        }
+    }
+
+    /// The partitions that hold the lanes, in order.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<String> {
+        (0..self.lanes().div_ceil(LANES_PER_PARTITION)).map(|partition| self.partition(partition)).collect()
+    }
+
+    fn partition(&self, partition: u32) -> String {
+        match self {
+            Self::Places { id, .. } => format!("{id}#{partition}"),
+            Self::Allowance { offer, buyer, .. } => format!("{offer}#{}", URL_SAFE_NO_PAD.encode(buyer)),
+        }
+    }
+
+    /// A lane's key.
+    #[must_use]
+    pub fn key(&self, lane: u32) -> Key {
+        Key::new(self.partition(lane / LANES_PER_PARTITION), format!("{lane:04}"))
+    }
+}
+
+/// A lane as it was read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Lane {
+    /// Which lane of its pool.
+    pub number: u32,
+    /// Places left.
+    pub available: u32,
+    /// The ledger.
+    pub entries: BTreeMap<HoldKey, Mark>,
+}
+
+/// What a hold took from one lane: enough to give it back, and to know it again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Claim {
+    /// The lane's partition.
+    pub p: String,
+    /// The lane's place in it.
+    pub l: String,
+    /// The entry as it was written.
+    pub m: Mark,
+}
+
+impl Claim {
+    /// A claim on a lane.
+    #[must_use]
+    pub fn new(key: Key, mark: Mark) -> Self {
+        Self { p: key.pk, l: key.sk, m: mark }
+    }
+
+    /// The lane.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        Key::new(&self.p, &self.l)
+    }
+}
+
+/// Take `quantity` from one lane, after the fate of these entries has been found out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The lane.
+    pub lane: u32,
+    /// How many places.
+    pub quantity: u32,
+    /// Entries that must be judged first because the lane is short without them.
+    pub judge: Vec<(HoldKey, Mark)>,
+}
+
+/// Where to take `quantity` places from, looking at all lanes: one lane that has them all, else one that would have
+/// them if its ended holds gave back, else several. `None` when even that is not enough: sold out.
+///
+/// `yields` are holds that give back although their time is not over (the caller's own, being replaced).
+#[must_use]
+pub fn plan(
+    lanes: &[Lane],
+    holder: HoldKey,
+    quantity: u32,
+    yields: &[HoldKey],
+    now: Timestamp,
+) -> Option<Vec<Part>> {
+    let count = u32::try_from(lanes.len()).ok().filter(|count| *count > 0)?;
+    let start = holder.start(count) as usize;
+    let ring =
+        || lanes[start..].iter().chain(&lanes[..start]).filter(|lane| !lane.entries.contains_key(&holder));
+    if let Some(lane) = ring().find(|lane| lane.available >= quantity) {
+        return Some(vec![Part { lane: lane.number, quantity, judge: Vec::new() }]);
+    }
+    let ended = |lane: &Lane| -> Vec<(HoldKey, Mark)> {
+        let over =
+            |(key, mark): &(&HoldKey, &Mark)| mark.expired(now) || (yields.contains(key) && !mark.is_sold());
+        lane.entries.iter().filter(over).map(|(key, mark)| (*key, *mark)).collect()
+    };
+    let reach = |lane: &Lane, judge: &[(HoldKey, Mark)]| {
+        lane.available + judge.iter().map(|(_, mark)| mark.quantity).sum::<u32>()
+    };
+    let mut parts: Vec<(u32, Part)> = Vec::new();
+    for lane in ring() {
+        let judge = ended(lane);
+        let reach = reach(lane, &judge);
+        if reach >= quantity {
+            return Some(vec![Part { lane: lane.number, quantity, judge }]);
+        }
+        parts.push((reach, Part { lane: lane.number, quantity: reach, judge }));
+    }
+    // The fullest lanes first: the fewest parts.
+    parts.sort_by_key(|(reach, _)| std::cmp::Reverse(*reach));
+    let mut missing = quantity;
+    let mut chosen = Vec::new();
+    for (reach, mut part) in parts {
+        if missing == 0 || reach == 0 {
+            break;
+        }
+        part.quantity = reach.min(missing);
+        missing -= part.quantity;
+        chosen.push(part);
+    }
+    (missing == 0).then_some(chosen)
+}
+
+/// Adds up wishes for the same pool: two lines of one basket on one pool are one wish.
+///
+/// # Errors
+/// `invalid_input` when one wish is larger than a mark can note.
+pub fn add_up(wishes: impl IntoIterator<Item = (Pool, u32)>) -> Result<Vec<(Pool, u32)>> {
+    let mut sums: Vec<(Pool, u32)> = Vec::new();
+    for (pool, quantity) in wishes {
+        match sums.iter_mut().find(|(known, _)| known.partition(0) == pool.partition(0)) {
+            Some((_, sum)) => *sum += quantity,
+            None => sums.push((pool, quantity)),
+        }
+    }
+    if sums.iter().any(|(_, sum)| *sum > 99) {
+        return Err(Code::InvalidInput.because("at most 99 places of one kind in one basket"));
+    }
+    Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn key(byte: u8) -> HoldKey {
+        HoldKey::new(&[byte; 32], &[0; 32])
+    }
+
+    fn lane(number: u32, available: u32, entries: &[(u8, Mark)]) -> Lane {
+        Lane { number, available, entries: entries.iter().map(|(byte, mark)| (key(*byte), *mark)).collect() }
+    }
+
+    #[test]
+    fn lanes_sum_to_the_capacity_and_differ_by_at_most_one() {
+        for capacity in [1, 47, 48, 49, 50, 1_600, 50_000, MAX_CAPACITY] {
+            let pool = Pool::Places { id: PoolId::derive(&["p"]), capacity };
+            let sizes: Vec<_> = (0..pool.lanes()).map(|lane| pool.lane_capacity(lane)).collect();
+            assert_eq!(sizes.iter().sum::<u32>(), capacity);
+            assert!(sizes.iter().all(|size| *size <= LANE_CAPACITY && *size + 1 >= sizes[0]));
+        }
+    }
+
+    #[test]
+    fn a_full_lane_of_single_places_stays_under_a_kilobyte() {
+        let pool = Pool::Places { id: PoolId::derive(&["p"]), capacity: MAX_CAPACITY };
+        let Key { pk, sk } = pool.key(pool.lanes() - 1);
+        // Sizes as DynamoDB counts them: names and text in bytes, a number as half its digits plus one.
+        let digits = Mark::new(1, at(0), 999).number().to_string().len();
+        let entry = key(1).to_string().len() + digits.div_ceil(2) + 1;
+        let item = "pk".len() + pk.len() + "sk".len() + sk.len() + "a".len() + 2;
+        assert!(item + LANE_CAPACITY as usize * entry <= 1024, "{}", item + LANE_CAPACITY as usize * entry);
+    }
+
+    #[test]
+    fn a_hold_id_leads_back_to_its_key_and_a_foreign_id_does_not() {
+        assert_eq!(HoldKey::of(key(7).id()), Some(key(7)));
+        assert_eq!(HoldKey::of(HoldId::derive(&["elsewhere"])), None);
+        assert_eq!(key(7).to_string().parse(), Ok(key(7)));
+        assert!(key(7).again().belongs_to(&[7; 32]) && key(7).again() != key(7));
+    }
+
+    #[test]
+    fn a_mark_reads_back_and_knows_its_end() {
+        let mark = Mark::new(4, at(60), 987);
+        assert_eq!(Mark::from_number(mark.number()), Some(mark));
+        assert!(!mark.expired(at(59)) && mark.expired(at(60)));
+        assert!(!mark.sold().expired(at(10_000)) && mark.sold().is_sold());
+    }
+
+    #[test]
+    fn one_lane_with_room_is_preferred_to_anything_else() {
+        let lanes = [lane(0, 1, &[(1, Mark::new(5, at(0), 0))]), lane(1, 3, &[])];
+        let plan = plan(&lanes, key(9), 2, &[], at(10)).unwrap();
+        assert_eq!(plan, [Part { lane: 1, quantity: 2, judge: vec![] }]);
+    }
+
+    #[test]
+    fn ended_holds_are_judged_when_the_lane_is_short_and_live_or_sold_ones_are_not() {
+        let mark = Mark::new(2, at(5), 0);
+        let lanes = [lane(0, 0, &[(1, mark), (2, Mark::new(2, at(99), 0)), (3, mark.sold())])];
+        assert_eq!(plan(&lanes, key(9), 2, &[], at(10)).unwrap()[0].judge, [(key(1), mark)]);
+        assert_eq!(plan(&lanes, key(9), 3, &[], at(10)), None);
+        assert_eq!(
+            plan(&lanes, key(9), 4, &[key(2)], at(10)).unwrap()[0].judge.len(),
+            2,
+            "the replaced hold gives back"
+        );
+    }
+
+    #[test]
+    fn a_party_is_split_over_lanes_only_when_no_lane_has_room() {
+        let lanes = [lane(0, 1, &[]), lane(1, 2, &[]), lane(2, 1, &[])];
+        let parts = plan(&lanes, key(9), 4, &[], at(0)).unwrap();
+        assert_eq!(parts.iter().map(|part| part.quantity).sum::<u32>(), 4);
+        assert_eq!(parts[0].lane, 1);
+        assert_eq!(plan(&lanes, key(9), 5, &[], at(0)), None);
+    }
+
+    #[test]
+    fn lines_on_one_pool_are_one_wish() {
+        let pool = Pool::Places { id: PoolId::derive(&["p"]), capacity: 10 };
+        assert_eq!(add_up([(pool, 2), (pool, 3)]).unwrap(), [(pool, 5)]);
+        assert!(add_up([(pool, 50), (pool, 50)]).is_err());
+    }
+}

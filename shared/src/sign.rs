@@ -1,0 +1,169 @@
+//! Sealed tokens: JSON that a client carries and cannot change: quotes, cursors, guest credentials, order links.
+//!
+//! `base64url(json) . base64url(HMAC-SHA256(secret, purpose 0x00 json))`. The purpose keeps a token of one kind from
+//! passing as another. Several secrets may be set while one is being replaced: the first signs, all verify.
+
+use crate::config::{Config, ConfigError};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// What a sealed token is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// A hold's quote.
+    Quote,
+    /// Where a list goes on.
+    Cursor,
+    /// A guest's credential.
+    Guest,
+    /// The secret link of an order.
+    OrderLink,
+    /// A refresh token's secret part.
+    Refresh,
+    /// A code sent by mail.
+    MailedCode,
+    /// The tag that marks a buyer's holds in a lane.
+    HoldTag,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Quote => b"quote\0",
+            Self::Cursor => b"cursor\0",
+            Self::Guest => b"guest\0",
+            Self::OrderLink => b"order-link\0",
+            Self::Refresh => b"refresh\0",
+            Self::MailedCode => b"mailed-code\0",
+            Self::HoldTag => b"hold-tag\0",
+        }
+    }
+}
+
+/// Seals and opens tokens.
+#[derive(Clone)]
+pub struct Sealer(Arc<[hmac::Key]>);
+
+impl Sealer {
+    /// Reads `TOKEN_SECRETS`: comma-separated, base64, 32 bytes each.
+    ///
+    /// # Errors
+    /// Names the setting when it is missing or a secret is too short.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let keys = config
+            .require("TOKEN_SECRETS")?
+            .split(',')
+            .map(|secret| {
+                let bytes = STANDARD.decode(secret.trim()).ok().filter(|bytes| bytes.len() >= 32);
+                bytes.map(|bytes| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| config.wrong("TOKEN_SECRETS", "needs base64 of at least 32 bytes each"))?;
+        Ok(Self(keys.into()))
+    }
+
+    fn mac(key: &hmac::Key, purpose: Purpose, data: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(key);
+        context.update(purpose.label());
+        context.update(data);
+        context.sign()
+    }
+
+    /// 32 bytes that only holders of the present secret can compute.
+    #[must_use]
+    pub fn tag(&self, purpose: Purpose, data: &[u8]) -> [u8; 32] {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(Self::mac(&self.0[0], purpose, data).as_ref());
+        tag
+    }
+
+    /// Whether `tag` was made by [`Self::tag`] with any secret in force. Takes the same time for every wrong tag.
+    #[must_use]
+    pub fn knows(&self, purpose: Purpose, data: &[u8], tag: &[u8]) -> bool {
+        self.0.iter().any(|key| {
+            let mut all = purpose.label().to_vec();
+            all.extend_from_slice(data);
+            hmac::verify(key, &all, tag).is_ok()
+        })
+    }
+
+    /// Seals a value.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn seal<T: Serialize>(&self, purpose: Purpose, value: &T) -> Result<String, serde_json::Error> {
+        let json = serde_json::to_vec(value)?;
+        let tag = self.tag(purpose, &json);
+        Ok(format!("{}.{}", URL_SAFE_NO_PAD.encode(&json), URL_SAFE_NO_PAD.encode(tag)))
+    }
+
+    /// The value inside, if the seal is ours and for this purpose.
+    #[must_use]
+    pub fn open<T: DeserializeOwned>(&self, purpose: Purpose, token: &str) -> Option<T> {
+        let (json, tag) = token.split_once('.')?;
+        let (json, tag) = (URL_SAFE_NO_PAD.decode(json).ok()?, URL_SAFE_NO_PAD.decode(tag).ok()?);
+        if !self.knows(purpose, &json, &tag) {
+            return None;
+        }
+        serde_json::from_slice(&json).ok()
+    }
+}
+
+/// Fresh random bytes from the operating system.
+///
+/// # Errors
+/// When the operating system has none to give.
+pub fn random<const N: usize>() -> crate::error::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| crate::error::Code::Internal.caused_by(error.to_string()))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer(secrets: &[u8]) -> Sealer {
+        let list: Vec<_> = secrets.iter().map(|byte| STANDARD.encode([*byte; 32])).collect();
+        Sealer::new(&[("TOKEN_SECRETS".to_owned(), list.join(","))].into_iter().collect()).unwrap()
+    }
+
+    #[test]
+    fn a_token_opens_for_its_own_purpose_only() {
+        let token = sealer(&[1]).seal(Purpose::Quote, &42).unwrap();
+        assert_eq!(sealer(&[1]).open::<u32>(Purpose::Quote, &token), Some(42));
+        assert_eq!(sealer(&[1]).open::<u32>(Purpose::Cursor, &token), None);
+    }
+
+    #[test]
+    fn changing_any_character_breaks_the_seal() {
+        let token = sealer(&[1]).seal(Purpose::Quote, &"two places").unwrap();
+        for place in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            // The last character of an unpadded group has bits that carry nothing; a strict decoder refuses those too.
+            assert!(
+                changed == token || sealer(&[1]).open::<String>(Purpose::Quote, &changed).is_none(),
+                "at {place}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_previous_secret_still_verifies_and_a_dropped_one_does_not() {
+        let token = sealer(&[1]).seal(Purpose::Guest, &1).unwrap();
+        assert_eq!(sealer(&[2, 1]).open::<u32>(Purpose::Guest, &token), Some(1));
+        assert_eq!(sealer(&[2]).open::<u32>(Purpose::Guest, &token), None);
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_at_start() {
+        let config = [("TOKEN_SECRETS".to_owned(), STANDARD.encode([1; 16]))].into_iter().collect();
+        assert!(Sealer::new(&config).is_err());
+    }
+}
