@@ -1,1 +1,267 @@
-//! booking
+//! Bookings: the decision of every hold.
+//!
+//! A hold lives in lanes ([`crate::pool`]) and in the signed [`Quote`] that its buyer carries. What becomes of it is
+//! decided once, by the first write of its [`Register`]: **confirmed**, which is the booking itself, or **ended**.
+//! Paying, expiring, releasing and replacing race for that one item, never for clocks. [`store`] has the flow.
+
+pub mod store;
+
+use crate::auth::Buyer;
+use crate::error::{Code, Result};
+use crate::id::{BookingId, EventId, HoldId, OfferId, OrderId, OrganisationId};
+use crate::message::Message;
+use crate::money::Money;
+use crate::pool::Claim;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One line of a basket, priced.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Line {
+    /// The offer.
+    pub offer: OfferId,
+    /// The offer's name when it was quoted.
+    pub name: String,
+    /// Places.
+    pub quantity: u32,
+    /// Price of one place.
+    pub unit: Money,
+    /// Price of all of them.
+    pub amount: Money,
+}
+
+/// What a hold answers: everything that was promised, signed. The order step verifies the seal and asks nobody.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Quote {
+    /// The hold.
+    pub hold: HoldId,
+    /// Whose.
+    pub buyer: Buyer,
+    /// Who sells.
+    pub organisation: OrganisationId,
+    /// What it admits to.
+    pub event: EventId,
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// Their sum.
+    pub total: Money,
+    /// What was taken, lane by lane.
+    pub claims: Vec<Claim>,
+    /// The end of the hold.
+    pub expires: Timestamp,
+}
+
+/// Why a hold ended without a booking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Its time was over and somebody needed the places, or the sweep came by.
+    Expired,
+    /// Its buyer let go.
+    Released,
+    /// Its buyer took another hold instead.
+    Replaced,
+    /// A basket of several pools could not be held whole.
+    Refused,
+}
+
+/// Places that are sold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Booking {
+    /// Its id: the hold's, under another name.
+    pub id: BookingId,
+    /// The hold it came from.
+    pub hold: HoldId,
+    /// The order that pays.
+    pub order: OrderId,
+    /// Whose.
+    pub buyer: Buyer,
+    /// Who sold.
+    pub organisation: OrganisationId,
+    /// What it admits to.
+    pub event: EventId,
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// What was paid.
+    pub total: Money,
+    /// What it holds, lane by lane. An entry in a lane that is not named here is a stray and is reclaimed.
+    pub claims: Vec<Claim>,
+    /// Since when.
+    pub confirmed: Timestamp,
+}
+
+/// Who cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The buyer.
+    Buyer,
+    /// The organiser.
+    Organiser,
+    /// The event was cancelled.
+    Event,
+}
+
+/// The decision of one hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Register {
+    /// It ended; nothing was sold.
+    Ended {
+        /// The hold.
+        hold: HoldId,
+        /// Why.
+        why: Ending,
+        /// When.
+        at: Timestamp,
+    },
+    /// It ended, and afterwards an order came for it in vain.
+    Lost {
+        /// The hold.
+        hold: HoldId,
+        /// The order that was told.
+        order: OrderId,
+        /// When.
+        at: Timestamp,
+    },
+    /// It became a booking.
+    Confirmed {
+        /// The booking.
+        booking: Booking,
+    },
+    /// It became a booking that was cancelled.
+    Cancelled {
+        /// The booking.
+        booking: Booking,
+        /// By whom.
+        by: By,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Register {
+    /// The hold that is decided here.
+    #[must_use]
+    pub const fn hold(&self) -> HoldId {
+        match self {
+            Self::Ended { hold, .. } | Self::Lost { hold, .. } => *hold,
+            Self::Confirmed { booking } | Self::Cancelled { booking, .. } => booking.hold,
+        }
+    }
+
+    /// The booking, if it ever became one.
+    #[must_use]
+    pub const fn booking(&self) -> Option<&Booking> {
+        match self {
+            Self::Ended { .. } | Self::Lost { .. } => None,
+            Self::Confirmed { booking } | Self::Cancelled { booking, .. } => Some(booking),
+        }
+    }
+
+    /// Cancels the booking. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// `wrong_state` if it never became one.
+    pub fn cancel(&self, by: By, now: Timestamp) -> Result<Option<(Self, Vec<Message>)>> {
+        match self {
+            Self::Ended { .. } | Self::Lost { .. } => {
+                Err(Code::WrongState.because("this hold never became a booking"))
+            }
+            Self::Cancelled { .. } => Ok(None),
+            Self::Confirmed { booking } => {
+                let told = Message::BookingCancelled { booking: booking.id, order: booking.order };
+                Ok(Some((Self::Cancelled { booking: booking.clone(), by, at: now }, vec![told])))
+            }
+        }
+    }
+
+    /// Tells an order that came too late that its places are gone. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// `hold_decided` if it became a booking; `wrong_state` if another order was told.
+    pub fn lose(&self, to: OrderId, now: Timestamp) -> Result<Option<(Self, Vec<Message>)>> {
+        match self {
+            Self::Confirmed { .. } | Self::Cancelled { .. } => Code::HoldDecided.refuse(),
+            Self::Lost { order, .. } if *order == to => Ok(None),
+            Self::Lost { .. } => Err(Code::WrongState.because("another order was told")),
+            Self::Ended { hold, .. } => {
+                let told = Message::BookingLost { hold: *hold, order: to };
+                Ok(Some((Self::Lost { hold: *hold, order: to, at: now }, vec![told])))
+            }
+        }
+    }
+}
+
+/// Until when a buyer may cancel: as long as the event has not begun. (Policies per offer come with refunds by policy.)
+///
+/// # Errors
+/// `wrong_state` once it has begun.
+pub fn may_cancel(by: By, starts: Timestamp, now: Timestamp) -> Result<()> {
+    match by {
+        By::Buyer if now >= starts => Err(Code::WrongState.because("the event has begun")),
+        By::Buyer | By::Organiser | By::Event => Ok(()),
+    }
+}
+
+/// A confirmation is believed only within this time after the hold's end: tombstones outlive it, so a hold whose
+/// tombstone the store has forgotten can never be confirmed.
+pub const CONFIRM_DAYS: i64 = 7;
+/// How long an ended hold's register is kept.
+pub const TOMBSTONE_DAYS: i64 = 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn booking() -> Booking {
+        Booking {
+            id: BookingId::derive(&["b"]),
+            hold: HoldId::derive(&["h"]),
+            order: OrderId::derive(&["o"]),
+            buyer: Buyer::Guest(crate::id::GuestId::derive(&["g"])),
+            organisation: OrganisationId::derive(&["org"]),
+            event: EventId::derive(&["e"]),
+            lines: vec![],
+            total: Money::new(0, "EUR".parse().unwrap()),
+            claims: vec![],
+            confirmed: at(0),
+        }
+    }
+
+    /// Every state × every transition.
+    #[test]
+    fn the_grid_of_a_register() {
+        let (hold, order, other) = (booking().hold, booking().order, OrderId::derive(&["other"]));
+        let ended = Register::Ended { hold, why: Ending::Expired, at: at(0) };
+        let lost = Register::Lost { hold, order, at: at(0) };
+        let confirmed = Register::Confirmed { booking: booking() };
+        let cancelled = Register::Cancelled { booking: booking(), by: By::Buyer, at: at(0) };
+
+        assert_eq!(ended.cancel(By::Buyer, at(1)).unwrap_err(), Code::WrongState);
+        assert_eq!(lost.cancel(By::Buyer, at(1)).unwrap_err(), Code::WrongState);
+        assert_eq!(cancelled.cancel(By::Organiser, at(1)).unwrap(), None, "the first canceller stays");
+        let (next, told) = confirmed.cancel(By::Buyer, at(1)).unwrap().unwrap();
+        assert_eq!(next, Register::Cancelled { booking: booking(), by: By::Buyer, at: at(1) });
+        assert_eq!(told, [Message::BookingCancelled { booking: booking().id, order }]);
+
+        let (next, told) = ended.lose(order, at(1)).unwrap().unwrap();
+        assert_eq!(next, Register::Lost { hold, order, at: at(1) });
+        assert_eq!(told, [Message::BookingLost { hold, order }]);
+        assert_eq!(lost.lose(order, at(1)).unwrap(), None);
+        assert_eq!(lost.lose(other, at(1)).unwrap_err(), Code::WrongState);
+        assert_eq!(confirmed.lose(order, at(1)).unwrap_err(), Code::HoldDecided);
+        assert_eq!(cancelled.lose(order, at(1)).unwrap_err(), Code::HoldDecided);
+    }
+
+    #[test]
+    fn a_buyer_cancels_before_the_start_an_organiser_at_any_time() {
+        assert!(may_cancel(By::Buyer, at(10), at(9)).is_ok());
+        assert_eq!(may_cancel(By::Buyer, at(10), at(10)).unwrap_err(), Code::WrongState);
+        assert!(may_cancel(By::Organiser, at(10), at(11)).is_ok());
+    }
+}

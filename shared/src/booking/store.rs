@@ -1,0 +1,498 @@
+//! How holds are taken, decided and given back: the flow over lanes and registers.
+//!
+//! | item | table | pk | sk | g1 | g2 |
+//! |---|---|---|---|---|---|
+//! | lane | pool | pool id `#` partition | lane number | | |
+//! | register | booking | hold key | `-` | buyer, by confirmation | event, by confirmation |
+//! | opened pool | pool | `opened` | pool id | | |
+//! | cancelling of an event | booking | event id | `cancelling` | | |
+
+use super::{Booking, CONFIRM_DAYS, Ending, Quote, Register, TOMBSTONE_DAYS};
+use crate::app::App;
+use crate::catalogue::store::Programme;
+use crate::db::{Db, Item, Key, Position, Put, Stored, Table};
+use crate::error::{Code, Refusal, Result};
+use crate::id::{BookingId, EventId, HoldId};
+use crate::message::Message;
+use crate::order::Order;
+use crate::pool::store::{LaneWrite, Outcome, read, release, write};
+use crate::pool::{Claim, HoldKey, Lane, Mark, Part, Pool, plan};
+use crate::sign::Purpose;
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+impl Item for Register {
+    const TABLE: Table = Table::Booking;
+    fn key(&self) -> Key {
+        match HoldKey::of(self.hold()) {
+            Some(key) => register_key(key),
+            // Not reachable: holds are made from their keys. Such an item would be found by nobody.
+            None => Key::new(self.hold(), "-"),
+        }
+    }
+    fn first(&self) -> Option<(String, String)> {
+        self.booking().map(|booking| (booking.buyer.to_string(), place(booking)))
+    }
+    fn second(&self) -> Option<(String, String)> {
+        self.booking().map(|booking| (booking.event.to_string(), place(booking)))
+    }
+    fn forget(&self) -> Option<Timestamp> {
+        match self {
+            Self::Ended { at, .. } | Self::Lost { at, .. } => {
+                Some(*at + SignedDuration::from_hours(24 * TOMBSTONE_DAYS))
+            }
+            Self::Confirmed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
+fn place(booking: &Booking) -> String {
+    format!("{}#{}", booking.confirmed, booking.id)
+}
+
+fn register_key(key: HoldKey) -> Key {
+    Key::new(key, "-")
+}
+
+/// How far the cancelling of an event's bookings has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelling {
+    /// The event.
+    pub event: EventId,
+    /// Pages done.
+    pub page: u32,
+    /// Where the next one begins; nothing once all are done.
+    pub after: Option<Position>,
+}
+
+impl Item for Cancelling {
+    const TABLE: Table = Table::Booking;
+    fn key(&self) -> Key {
+        Key::new(self.event, "cancelling")
+    }
+}
+
+/// How far the cancelling of this event has come, if it began.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn cancelling(db: &Db, event: EventId) -> Result<Option<Stored<Cancelling>>> {
+    db.get(&Key::new(event, "cancelling")).await
+}
+
+/// A hold that is wanted.
+#[derive(Clone, Debug)]
+pub struct Wish<'a> {
+    /// Its key.
+    pub holder: HoldKey,
+    /// Pools and quantities, each pool once.
+    pub places: &'a [(Pool, u32)],
+    /// The end of the hold.
+    pub until: Timestamp,
+    /// Three digits of the request's print.
+    pub print: u16,
+    /// Own holds that give way to this one.
+    pub replaces: &'a [HoldKey],
+}
+
+/// The tag that marks a caller's holds in lanes.
+#[must_use]
+pub fn tag(app: &App, buyer: &str) -> [u8; 32] {
+    app.sealer.tag(Purpose::HoldTag, buyer.as_bytes())
+}
+
+/// The key of a caller's hold: the same caller and Idempotency-Key lead to the same one.
+#[must_use]
+pub fn holder(app: &App, buyer: &str, idempotency_key: &str) -> HoldKey {
+    let hash = app.sealer.tag(Purpose::HoldTag, format!("{buyer}\0{idempotency_key}").as_bytes());
+    HoldKey::new(&tag(app, buyer), &hash)
+}
+
+/// Takes everything wished for, or nothing. One lane write when the basket is of one pool and its lane has room.
+///
+/// A repeated wish answers with what the first one took.
+///
+/// # Errors
+/// `sold_out`, `limit_reached` (an allowance), `opening`, `hold_gone` (the key's hold has ended), `key_reused` (the key
+/// holds something else), `busy` (too many lost races), and the store's own.
+pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Claim>> {
+    let mut claims = Vec::new();
+    for (pool, quantity) in wish.places {
+        match take(app, wish, pool, *quantity, now).await {
+            Ok(mut taken) => claims.append(&mut taken),
+            Err(refusal) if claims.is_empty() => return Err(refusal),
+            Err(refusal) => {
+                // Half a basket: the register first, so that nobody can confirm what is being given back.
+                end(&app.db, wish.holder, Ending::Refused, now).await?;
+                give_back(app, wish.holder, &claims).await?;
+                return Err(refusal);
+            }
+        }
+    }
+    for replaced in wish.replaces {
+        // Whatever of the replaced hold was not needed for this one goes back, too.
+        if end(&app.db, *replaced, Ending::Replaced, now).await?.booking().is_none() {
+            for (pool, _) in wish.places {
+                clear(app, pool, *replaced).await?;
+            }
+        }
+    }
+    Ok(claims)
+}
+
+fn out_of(pool: &Pool) -> Code {
+    match pool {
+        Pool::Places { .. } => Code::SoldOut,
+        Pool::Allowance { .. } => Code::LimitReached,
+    }
+}
+
+async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, quantity: u32, now: Timestamp) -> Result<Vec<Claim>> {
+    if let Pool::Allowance { limit, .. } = pool
+        && quantity > *limit
+    {
+        return Code::LimitReached.refuse();
+    }
+    if wish.replaces.is_empty() && app.hints.is_sold_out(pool, quantity, now) {
+        return out_of(pool).refuse();
+    }
+    let mark = Mark::new(quantity, wish.until, wish.print);
+    if let Some(lane) = app.hints.choose(pool, wish.holder, quantity) {
+        let change = LaneWrite { take: Some((wish.holder, mark)), ..LaneWrite::default() };
+        match write(&app.db, pool, lane, &change).await? {
+            Outcome::Done { available } => {
+                app.hints.saw(pool, lane, available);
+                return Ok(vec![Claim::new(pool.key(lane), mark)]);
+            }
+            Outcome::Mine(_) => {}
+            Outcome::Short(seen) => app.hints.saw(pool, lane, seen.available),
+            Outcome::Missing => return Code::Opening.refuse(),
+        }
+    }
+    look_and_take(app, wish, pool, quantity, now).await
+}
+
+/// The slow path: read all lanes, find what an earlier try took, plan, judge ended holds, take. At most
+/// [`ROUNDS`] times, because every round can lose a race.
+async fn look_and_take(
+    app: &App,
+    wish: &Wish<'_>,
+    pool: &Pool,
+    quantity: u32,
+    now: Timestamp,
+) -> Result<Vec<Claim>> {
+    const ROUNDS: usize = 8;
+    // An entry of ours may belong to a hold that has ended already; ours must not have.
+    if let Some(register) = register_of(&app.db, wish.holder).await? {
+        return Err(refused_by(&register.value));
+    }
+    for _ in 0..ROUNDS {
+        let lanes = read(&app.db, pool).await?;
+        for lane in &lanes {
+            app.hints.saw(pool, lane.number, lane.available);
+        }
+        let mine = own(pool, &lanes, wish.holder);
+        if mine.iter().any(|claim| claim.m.expired(now)) {
+            return Code::HoldGone.refuse();
+        }
+        let taken: u32 = mine.iter().map(|claim| claim.m.quantity).sum();
+        if mine.iter().any(|claim| claim.m.print != wish.print % 1000) || taken > quantity {
+            return Code::KeyReused.refuse();
+        }
+        if taken == quantity {
+            return Ok(mine);
+        }
+        let Some(parts) = plan(&lanes, wish.holder, quantity - taken, wish.replaces, now) else {
+            if !mine.is_empty() {
+                end(&app.db, wish.holder, Ending::Refused, now).await?;
+                give_back(app, wish.holder, &mine).await?;
+            }
+            app.hints.sold_out(pool, quantity, now);
+            return out_of(pool).refuse();
+        };
+        for part in parts {
+            if !take_part(app, wish, pool, &part, now).await? {
+                break;
+            }
+        }
+    }
+    Code::Busy.refuse()
+}
+
+/// Takes one part of a plan. Whether it did or not, the next look at the lanes tells what is still missing.
+async fn take_part(app: &App, wish: &Wish<'_>, pool: &Pool, part: &Part, now: Timestamp) -> Result<bool> {
+    let Judged { dead, sold } = judge(&app.db, pool, part.lane, &part.judge, wish.replaces, now).await?;
+    let back: u32 = dead.iter().map(|(_, mark)| mark.quantity).sum();
+    let promised: u32 = part.judge.iter().map(|(_, mark)| mark.quantity).sum();
+    // If entries turned out to be sold, the part may not fit any more; putting the lane right is still worth the write.
+    let fits = sold.is_empty() || back == promised;
+    let take = fits.then(|| (wish.holder, Mark::new(part.quantity, wish.until, wish.print)));
+    if take.is_none() && dead.is_empty() && sold.is_empty() {
+        return Ok(false);
+    }
+    let change = LaneWrite { take, reclaim: &dead, settle: &sold };
+    Ok(matches!(write(&app.db, pool, part.lane, &change).await?, Outcome::Done { .. }) && fits)
+}
+
+fn own(pool: &Pool, lanes: &[Lane], holder: HoldKey) -> Vec<Claim> {
+    let claim = |lane: &Lane| lane.entries.get(&holder).map(|mark| Claim::new(pool.key(lane.number), *mark));
+    lanes.iter().filter_map(claim).collect()
+}
+
+fn refused_by(register: &Register) -> Refusal {
+    match register {
+        Register::Ended { .. } | Register::Lost { .. } => Code::HoldGone.into(),
+        Register::Confirmed { .. } | Register::Cancelled { .. } => Code::HoldDecided.into(),
+    }
+}
+
+struct Judged {
+    /// Holds that the register has ended: their places may be taken back.
+    dead: Vec<(HoldKey, Mark)>,
+    /// Holds that became bookings which name this lane.
+    sold: Vec<(HoldKey, Mark)>,
+}
+
+/// Finds out the fate of entries whose time is over. Those nobody has decided are ended here and now; a read comes
+/// first, because a refused write costs five times as much.
+async fn judge(
+    db: &Db,
+    pool: &Pool,
+    lane: u32,
+    entries: &[(HoldKey, Mark)],
+    replaced: &[HoldKey],
+    now: Timestamp,
+) -> Result<Judged> {
+    let mut judged = Judged { dead: Vec::new(), sold: Vec::new() };
+    if entries.is_empty() {
+        return Ok(judged);
+    }
+    let keys: Vec<Key> = entries.iter().map(|(holder, _)| register_key(*holder)).collect();
+    let known: Vec<Stored<Register>> = db.get_many(&keys).await?;
+    let fates = try_join_all(entries.iter().map(|(holder, mark)| {
+        let known = known.iter().find(|register| HoldKey::of(register.value.hold()) == Some(*holder));
+        let why = if replaced.contains(holder) { Ending::Replaced } else { Ending::Expired };
+        async move {
+            let register = match known {
+                Some(register) => register.value.clone(),
+                None => end(db, *holder, why, now).await?,
+            };
+            Ok::<_, Refusal>((*holder, *mark, register))
+        }
+    }));
+    let key = pool.key(lane);
+    for (holder, mark, register) in fates.await? {
+        match register {
+            Register::Confirmed { booking }
+                if booking.claims.iter().any(|claim| claim.key() == key && claim.m == mark) =>
+            {
+                judged.sold.push((holder, mark));
+            }
+            // Also a booking's stray entry in a lane it does not name: a retry that had reached another lane.
+            Register::Confirmed { .. }
+            | Register::Cancelled { .. }
+            | Register::Ended { .. }
+            | Register::Lost { .. } => {
+                judged.dead.push((holder, mark));
+            }
+        }
+    }
+    Ok(judged)
+}
+
+/// Ends a hold that nobody has decided yet, and answers with what is decided now.
+///
+/// # Errors
+/// The store's own.
+pub async fn end(db: &Db, holder: HoldKey, why: Ending, now: Timestamp) -> Result<Register> {
+    let ended = Register::Ended { hold: holder.id(), why, at: now };
+    Ok(db.put_new(ended, Vec::new(), now).await?.stored().value)
+}
+
+/// Gives back what claims took. The register must have been decided before.
+///
+/// # Errors
+/// The store's own.
+pub async fn give_back(app: &App, holder: HoldKey, claims: &[Claim]) -> Result<()> {
+    try_join_all(claims.iter().map(|claim| release(&app.db, holder, claim))).await?;
+    Ok(())
+}
+
+/// Gives back whatever an ended hold still has in a pool.
+async fn clear(app: &App, pool: &Pool, holder: HoldKey) -> Result<()> {
+    let lanes = read(&app.db, pool).await?;
+    give_back(app, holder, &own(pool, &lanes, holder)).await
+}
+
+/// The register of a hold, if it has been decided.
+///
+/// # Errors
+/// The store's own.
+pub async fn register_of(db: &Db, holder: HoldKey) -> Result<Option<Stored<Register>>> {
+    db.get(&register_key(holder)).await
+}
+
+/// A booking's register.
+///
+/// # Errors
+/// `not_found`, also for a hold that never became a booking.
+pub async fn booking(db: &Db, id: BookingId) -> Result<(Stored<Register>, Booking)> {
+    let holder = HoldKey::of(HoldId::from_uuid(id.uuid())).ok_or(Code::NotFound)?;
+    let stored = register_of(db, holder).await?.ok_or(Code::NotFound)?;
+    let booking = stored.value.booking().cloned().filter(|booking| booking.id == id).ok_or(Code::NotFound)?;
+    Ok((stored, booking))
+}
+
+/// Lets go of a hold whose quote the caller has shown.
+///
+/// # Errors
+/// `hold_decided` if it has become a booking; the store's own.
+pub async fn let_go(app: &App, holder: HoldKey, claims: &[Claim], now: Timestamp) -> Result<()> {
+    if end(&app.db, holder, Ending::Released, now).await?.booking().is_some() {
+        return Code::HoldDecided.refuse();
+    }
+    give_back(app, holder, claims).await
+}
+
+/// Decides an order's hold: the places are sold, or were gone. Repeating it changes nothing.
+///
+/// Money that comes after the end of its hold gets one fresh hold of the same places; if that fails, the order is told
+/// that it lost, and the payment is let go.
+///
+/// # Errors
+/// The store's own, and `busy` after too many lost races: the message comes again.
+pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
+    let quote = &order.quote;
+    let holder = HoldKey::of(quote.hold)
+        .ok_or_else(|| Code::Internal.caused_by("an order's hold has a foreign id"))?;
+    if now.duration_since(quote.expires) > SignedDuration::from_hours(24 * CONFIRM_DAYS) {
+        end(&app.db, holder, Ending::Expired, now).await?;
+    }
+    let programme = app.programme(quote.event).await?;
+    let off =
+        order.is_cancelled() || matches!(programme.event.state, crate::catalogue::State::Cancelled { .. });
+    let first = match off {
+        true => end(&app.db, holder, Ending::Released, now).await?,
+        false => confirm(app, holder, quote, &quote.claims, order, now).await?,
+    };
+    match first {
+        Register::Confirmed { .. } | Register::Cancelled { .. } | Register::Lost { .. } => return Ok(()),
+        Register::Ended { .. } => {}
+    }
+    if !off && again(app, holder.again(), &programme, order, now).await? {
+        return Ok(());
+    }
+    let stored = register_of(&app.db, holder).await?.ok_or(Code::NotFound)?;
+    app.db.change(stored, now, |register| register.lose(order.id, now)).await?;
+    Ok(())
+}
+
+async fn confirm(
+    app: &App,
+    holder: HoldKey,
+    quote: &Quote,
+    claims: &[Claim],
+    order: &Order,
+    now: Timestamp,
+) -> Result<Register> {
+    let booking = Booking {
+        id: BookingId::from_uuid(holder.id().uuid()),
+        hold: holder.id(),
+        order: order.id,
+        buyer: quote.buyer,
+        organisation: quote.organisation,
+        event: quote.event,
+        lines: quote.lines.clone(),
+        total: quote.total,
+        claims: claims.to_vec(),
+        confirmed: now,
+    };
+    let told = Message::BookingConfirmed { booking: booking.id, order: order.id };
+    match app.db.put_new(Register::Confirmed { booking }, vec![told], now).await? {
+        Put::Done(stored) | Put::Existed(stored) => Ok(stored.value),
+    }
+}
+
+/// One fresh hold for money that came late, and its confirmation.
+async fn again(
+    app: &App,
+    holder: HoldKey,
+    programme: &Programme,
+    order: &Order,
+    now: Timestamp,
+) -> Result<bool> {
+    let places = order.quote.lines.iter().map(|line| {
+        let offer = programme.offers.iter().find(|offer| offer.id == line.offer).ok_or(Code::NotFound)?;
+        Ok((offer.places(), line.quantity))
+    });
+    let places = crate::pool::add_up(places.collect::<Result<Vec<_>>>()?)?;
+    let until = now + SignedDuration::from_mins(10);
+    let wish = Wish { holder, places: &places, until, print: 0, replaces: &[] };
+    let claims = match hold(app, &wish, now).await {
+        Ok(claims) => claims,
+        Err(refusal) if [Code::SoldOut, Code::LimitReached, Code::HoldGone].contains(&refusal.code) => {
+            return Ok(false);
+        }
+        // An earlier delivery of the same message got this far.
+        Err(refusal) if refusal.code == Code::HoldDecided => return Ok(true),
+        Err(refusal) => return Err(refusal),
+    };
+    Ok(confirm(app, holder, &order.quote, &claims, order, now).await?.booking().is_some())
+}
+
+/// A caller's own holds in a pool that are neither decided nor over.
+///
+/// # Errors
+/// The store's own.
+pub async fn own_holds(app: &App, pool: &Pool, buyer: &str, now: Timestamp) -> Result<Vec<(HoldKey, Claim)>> {
+    let tag = tag(app, buyer);
+    let lanes = read(&app.db, pool).await?;
+    let mut found: Vec<(HoldKey, Claim)> = Vec::new();
+    for lane in &lanes {
+        let live =
+            |(key, mark): &(&HoldKey, &Mark)| key.belongs_to(&tag) && !mark.is_sold() && !mark.expired(now);
+        found.extend(
+            lane.entries
+                .iter()
+                .filter(live)
+                .map(|(key, mark)| (*key, Claim::new(pool.key(lane.number), *mark))),
+        );
+    }
+    let keys: Vec<Key> = found.iter().map(|(key, _)| register_key(*key)).collect();
+    let mut decided = Vec::new();
+    for chunk in keys.chunks(100) {
+        decided.extend(
+            app.db.get_many::<Register>(chunk).await?.into_iter().map(|register| register.value.hold()),
+        );
+    }
+    found.retain(|(key, _)| !decided.contains(&key.id()));
+    Ok(found)
+}
+
+/// Tidies one pool: ends holds whose time is over, gives their places back, notes sold ones as sold. Answers with how
+/// many places came back.
+///
+/// # Errors
+/// The store's own. Lost races are left to the next sweep.
+pub async fn tidy(app: &App, pool: &Pool, now: Timestamp) -> Result<u32> {
+    let mut back = 0;
+    for lane in read(&app.db, pool).await? {
+        let over: Vec<_> = lane
+            .entries
+            .iter()
+            .filter(|(_, mark)| mark.expired(now))
+            .map(|(key, mark)| (*key, *mark))
+            .collect();
+        if over.is_empty() {
+            continue;
+        }
+        let Judged { dead, sold } = judge(&app.db, pool, lane.number, &over, &[], now).await?;
+        let change = LaneWrite { take: None, reclaim: &dead, settle: &sold };
+        if let Outcome::Done { available } = write(&app.db, pool, lane.number, &change).await? {
+            app.hints.saw(pool, lane.number, available);
+            back += dead.iter().map(|(_, mark)| mark.quantity).sum::<u32>();
+        }
+    }
+    Ok(back)
+}

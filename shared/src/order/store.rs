@@ -1,0 +1,66 @@
+//! How orders are kept.
+//!
+//! | item | pk | sk | g1 | g2 |
+//! |---|---|---|---|---|
+//! | order | order id | `-` | buyer, by placing | event, by placing |
+
+use super::Order;
+use crate::app::App;
+use crate::auth::Buyer;
+use crate::db::{Db, Item, Key, Stored, Table};
+use crate::error::{Code, Result};
+use crate::id::OrderId;
+use crate::sign::Purpose;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+impl Item for Order {
+    const TABLE: Table = Table::Order;
+    fn key(&self) -> Key {
+        Key::new(self.id, "-")
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((self.quote.buyer.to_string(), place(self)))
+    }
+    fn second(&self) -> Option<(String, String)> {
+        Some((self.quote.event.to_string(), place(self)))
+    }
+}
+
+fn place(order: &Order) -> String {
+    let placed = order.history.first().map(|step| step.at.to_string()).unwrap_or_default();
+    format!("{placed}#{}", order.id)
+}
+
+/// An order.
+///
+/// # Errors
+/// `not_found`; as [`Db::get`].
+pub async fn order(db: &Db, id: OrderId) -> Result<Stored<Order>> {
+    db.get(&Key::new(id, "-")).await?.ok_or_else(|| Code::NotFound.into())
+}
+
+impl App {
+    /// The secret of an order's link: who has it may read the order and its tickets, and pay.
+    #[must_use]
+    pub fn order_secret(&self, id: OrderId) -> String {
+        URL_SAFE_NO_PAD.encode(self.sealer.tag(Purpose::OrderLink, id.to_string().as_bytes()))
+    }
+
+    /// An order for a caller who may see it: its buyer, or whoever has its link.
+    ///
+    /// # Errors
+    /// `not_found` for everybody else.
+    pub async fn order_for(
+        &self,
+        id: OrderId,
+        buyer: Option<Buyer>,
+        secret: Option<&str>,
+    ) -> Result<Stored<Order>> {
+        let order = order(&self.db, id).await?;
+        let linked = secret.and_then(|secret| URL_SAFE_NO_PAD.decode(secret).ok());
+        let linked =
+            linked.is_some_and(|tag| self.sealer.knows(Purpose::OrderLink, id.to_string().as_bytes(), &tag));
+        if buyer == Some(order.value.quote.buyer) || linked { Ok(order) } else { Code::NotFound.refuse() }
+    }
+}
