@@ -226,10 +226,9 @@ impl Sqs {
     pub async fn receive(&self, queue: &str, how: &Receive) -> Result<Vec<Message>> {
         let (start, started) = (self.now(), Instant::now());
         loop {
-            // Registered before reading, so that what arrives in between rings.
+            // Registered before reading (a `Notified` counts from its making), so that what arrives in between rings.
             let settings = self.store().queue(queue)?;
-            let mut arrival = std::pin::pin!(settings.arrivals.notified());
-            arrival.as_mut().enable();
+            let arrival = settings.arrivals.notified();
             let now = self.now();
             let (messages, next) = self.store().receive(queue, how, now)?;
             let wait =

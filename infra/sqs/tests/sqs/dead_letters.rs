@@ -2,7 +2,6 @@
 
 use crate::home::{Home, arn, code, policy, system};
 use aws_sdk_sqs::types::{MessageSystemAttributeName as System, QueueAttributeName};
-use tessera_sqs::{NewMessage, Receive};
 
 #[tokio::test]
 async fn a_message_is_received_exactly_max_receive_count_times_then_set_aside() {
@@ -158,20 +157,4 @@ async fn the_console_moves_a_single_dead_letter_back() {
     assert_eq!(home.bodies(&live).await, ["2"]);
     assert!(home.sqs.move_back_one("dead", &second.message_id, None).is_err());
     assert_eq!(home.sqs.peek("dead", 0, 10).unwrap().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_waits_at_the_dead_letters_wakes_when_one_arrives() {
-    let home = Home::new().await;
-    home.sqs.create_queue("dead", &[].into()).unwrap();
-    let settings = [("RedrivePolicy", policy("dead", 1)), ("VisibilityTimeout", "0".into())];
-    home.sqs.create_queue("live", &settings.map(|(name, value)| (name.to_owned(), value)).into()).unwrap();
-    home.sqs.send("live", &NewMessage::new("poison")).unwrap();
-    home.sqs.receive("live", &Receive::default()).await.unwrap();
-    let wait = Receive { wait_seconds: Some(20), ..Receive::default() };
-    let (got, ()) = tokio::join!(home.sqs.receive("dead", &wait), async {
-        tokio::task::yield_now().await;
-        assert!(home.sqs.receive("live", &Receive::default()).await.unwrap().is_empty());
-    });
-    assert_eq!(got.unwrap()[0].body, "poison");
 }

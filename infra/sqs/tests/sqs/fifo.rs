@@ -170,3 +170,32 @@ async fn a_standard_queue_takes_a_group_but_keeps_nothing_waiting_for_it() {
     let [second] = home.receive_most(&url, 1).await.try_into().unwrap();
     assert_eq!((second.body(), system(&second, System::MessageGroupId)), (Some("2"), Some("a".into())));
 }
+
+#[tokio::test]
+async fn a_message_given_back_waits_for_a_later_one_of_its_group_in_flight() {
+    let home = Home::new().await;
+    let url = home.fifo("orders.fifo", &[]).await;
+    for body in ["1", "2"] {
+        home.send_in_group(&url, "a", body).await;
+    }
+    let got = home.receive(&url).await;
+    let back = home.client.change_message_visibility().queue_url(&url).visibility_timeout(0);
+    back.receipt_handle(got[0].receipt_handle().unwrap()).send().await.unwrap();
+    assert!(home.receive(&url).await.is_empty());
+    home.delete(&url, &got[1]).await;
+    assert_eq!(home.bodies(&url).await, ["1"]);
+}
+
+#[tokio::test]
+async fn shortening_the_delay_lets_no_message_overtake() {
+    let home = Home::new().await;
+    let url = home.fifo("orders.fifo", &[("DelaySeconds", "10")]).await;
+    home.send_in_group(&url, "a", "1").await;
+    let set = home.client.set_queue_attributes().queue_url(&url);
+    set.attributes(QueueAttributeName::DelaySeconds, "0").send().await.unwrap();
+    home.send_in_group(&url, "a", "2").await;
+    home.send_in_group(&url, "b", "3").await;
+    assert_eq!(home.bodies(&url).await, ["3"]);
+    home.pass_seconds(10);
+    assert_eq!(home.bodies(&url).await, ["1", "2"]);
+}

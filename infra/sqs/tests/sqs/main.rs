@@ -6,6 +6,7 @@ mod dead_letters;
 mod durability;
 mod fifo;
 mod home;
+mod long_polls;
 mod queues;
 mod standard;
 mod wire;
