@@ -2,15 +2,18 @@
 //! `cargo run --release -p tessera-sqs --example throughput [-- folder]`.
 #![allow(clippy::print_stdout, reason = "an example that reports")]
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tessera_sqs::{NewMessage, Options, Receive, Result, Sqs, Storage};
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use axum::serve::ListenerExt as _;
+use tessera_sqs::{NewMessage, Options, Receive, Sqs, Storage, router};
 
 const MESSAGES: u32 = 50_000;
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into);
     let file = folder.join(format!("throughput-{}.db", std::process::id()));
     for (name, storage) in [("memory", Storage::Memory), ("file", Storage::File(file.clone()))] {
@@ -47,12 +50,50 @@ async fn main() -> Result<()> {
         }
         report(name, "receives and deletes in tens", start);
     }
-    for end in ["", "-wal"] {
-        if let Err(cause) = std::fs::remove_file(format!("{}{end}", file.display())) {
-            println!("{}{end}: {cause}", file.display());
-        }
+    if let Err(cause) = std::fs::remove_file(&file) {
+        println!("{} stays: {cause}", file.display());
     }
+    over_http().await
+}
+
+/// The same through the AWS SDK and loopback HTTP, with sixteen clients; most of the time is the SDK's.
+async fn over_http() -> Result<(), Box<dyn Error>> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let sqs = Sqs::open(&Storage::Memory, Options::new(&url, Arc::new(|| 1_800_000_000_000)))?;
+    let queue = sqs.create_queue("orders", &[].into())?;
+    let app = router(sqs);
+    let server = tokio::spawn(async move { axum::serve(listener.tap_io(nodelay), app).await });
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(&url)
+        .build();
+    let client = aws_sdk_sqs::Client::from_conf(config);
+    let start = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (client, queue) = (client.clone(), queue.clone());
+        clients.spawn(async move {
+            for _ in 0..MESSAGES / 16 {
+                client.send_message().queue_url(&queue).message_body("x".repeat(500)).send().await?;
+            }
+            Ok::<_, aws_sdk_sqs::Error>(())
+        });
+    }
+    while let Some(done) = clients.join_next().await {
+        done??;
+    }
+    report("http", "sends", start);
+    server.abort();
     Ok(())
+}
+
+fn nodelay(stream: &mut tokio::net::TcpStream) {
+    if let Err(cause) = stream.set_nodelay(true) {
+        println!("without TCP_NODELAY: {cause}");
+    }
 }
 
 fn report(name: &str, what: &str, start: Instant) {

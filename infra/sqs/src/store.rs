@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
@@ -19,6 +20,9 @@ const DEDUPLICATION_MS: i64 = 300_000;
 const LONGEST_INVISIBLE_MS: i64 = 43_200_000;
 /// How often expired messages are deleted, in milliseconds; until then they are only passed over.
 const SWEEP_MS: i64 = 60_000;
+
+/// How long to wait for a process that is just ending to let go of the file.
+const PREDECESSOR: Duration = Duration::from_millis(500);
 
 /// `visible` is the time from which a message may be received. The sequence is never used twice (AUTOINCREMENT):
 /// receipt handles name it. Columns read when counting stand before the long ones.
@@ -84,6 +88,7 @@ impl Store {
             Some(path) => Connection::open(path)?,
             None => Connection::open_in_memory()?,
         };
+        connection.busy_timeout(PREDECESSOR)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
@@ -177,6 +182,7 @@ impl Store {
     fn check_redrive(&self, queue: &Queue) -> Result<()> {
         let Some(redrive) = &queue.redrive else { return Ok(()) };
         let reason = match self.queues.get(redrive.target()) {
+            Some(target) if target.name == queue.name => "A queue cannot take its own dead letters.",
             None => "Dead letter target does not exist.",
             Some(target) if target.fifo != queue.fifo => {
                 "Dead-letter queue must be same type of queue as the source."

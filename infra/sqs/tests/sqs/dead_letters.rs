@@ -78,6 +78,15 @@ async fn a_dead_letter_queue_is_of_the_same_type_as_its_source() {
 }
 
 #[tokio::test]
+async fn a_queue_cannot_take_its_own_dead_letters() {
+    let home = Home::new().await;
+    let url = home.queue("live", &[]).await;
+    let set = home.client.set_queue_attributes().queue_url(&url);
+    let set = set.attributes(QueueAttributeName::RedrivePolicy, policy("live", 1));
+    assert_eq!(code(set.send().await), "InvalidParameterValue");
+}
+
+#[tokio::test]
 async fn the_sources_of_a_dead_letter_queue_are_listed() {
     let home = Home::new().await;
     let (live, dead) = home.with_dead_letters(1).await;

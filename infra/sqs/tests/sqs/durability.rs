@@ -83,6 +83,17 @@ fn a_file_that_is_no_store_is_refused() {
 }
 
 #[test]
+fn a_store_in_use_is_refused_to_a_second_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sqs.db");
+    let first = open(path.clone());
+    let options = Options::new("http://localhost", Arc::new(|| START_MS));
+    assert!(Sqs::open(&Storage::File(path.clone()), options).is_err());
+    drop(first);
+    open(path);
+}
+
+#[test]
 fn every_acknowledged_send_survives_a_killed_process() {
     if let Some(path) = std::env::var_os(VICTIM) {
         return send_until_killed(path.into());
