@@ -15,9 +15,10 @@
 //! | `error` | [`Error`] and its [`Code`] |
 //!
 //! An operation that was answered survives the death of the process (the log is written before the answer); the
-//! last moments before a power cut may be lost. Left out, because nothing here needs them: permissions, tags,
-//! encryption, throttling and in-flight quotas, `ReceiveRequestAttemptId`, and the 60 seconds between purges.
-//! Several of these are accepted and ignored, so that a template for SQS works unchanged.
+//! last moments before a power cut may be lost. Left out, because nothing here needs them: permissions (a
+//! `RedriveAllowPolicy` is kept, not enforced), tags, encryption, throttling and in-flight quotas,
+//! `ReceiveRequestAttemptId`, and the 60 seconds between purges. What a template may set of these is accepted and
+//! ignored, so that a template for SQS works unchanged.
 
 mod error;
 mod message;
