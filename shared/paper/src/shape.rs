@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use krilla::text::{GlyphId, KrillaGlyph};
 use rustybuzz::ttf_parser::Tag;
-use rustybuzz::{Direction, ShapePlan, UnicodeBuffer};
+use rustybuzz::{BufferClusterLevel, Direction, ShapePlan, UnicodeBuffer};
 use unicode_bidi::{BidiInfo, Level};
 use unicode_script::{Script, UnicodeScript};
 
-use crate::fonts::{Family, Library, Weight};
+use crate::fonts::{Face, Family, Library, Weight};
 
 /// How the letters of a paragraph look, besides their size.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -206,6 +206,12 @@ impl<'a> Paragraph<'a> {
         buffer.set_pre_context(&self.text[..range.start]);
         buffer.set_post_context(&self.text[range.end..]);
         buffer.set_direction(kind.direction);
+        // Harakat keep their own place in the text, as letters do (see `one_glyph_per_letter`). Hebrew points are
+        // copied in better order together with their letter, and Hebrew has no ligatures.
+        let by_letter = kind.family == Family::Arabic && right_to_left;
+        if by_letter {
+            buffer.set_cluster_level(BufferClusterLevel::MonotoneCharacters);
+        }
         if let Some(script) = kind.script {
             buffer.set_script(script);
         }
@@ -237,6 +243,9 @@ impl<'a> Paragraph<'a> {
                 )
             })
             .collect();
+        if by_letter {
+            glyphs = one_glyph_per_letter(self.shaper.library.face(kind.family, kind.weight), text, glyphs);
+        }
         let tracking = tracking(self.style, kind.family);
         if tracking != 0.0 {
             for index in 0..glyphs.len() {
@@ -250,6 +259,39 @@ impl<'a> Paragraph<'a> {
         let width = glyphs.iter().map(|glyph| glyph.x_advance).sum();
         Run { family: kind.family, weight: kind.weight, start: range.start, text: text.into(), glyphs, width }
     }
+}
+
+/// Puts an empty glyph (what the Arabic files have for U+200C) beside a ligature for each further letter in it.
+///
+/// Readers turn the glyphs of right-to-left text round one by one; a glyph that stands for two letters comes out
+/// with them swapped, and every lam-alef (and the end of Layla) would be copied and found misspelt.
+fn one_glyph_per_letter(face: &Face, text: &str, glyphs: Vec<KrillaGlyph>) -> Vec<KrillaGlyph> {
+    let Some(empty) = face.shaping.glyph_index('\u{200C}') else { return glyphs };
+    let mut separate = Vec::with_capacity(glyphs.len());
+    for (index, glyph) in glyphs.iter().enumerate() {
+        let range = glyph.text_range.clone();
+        let beside = [index.checked_sub(1), Some(index + 1)].into_iter().flatten();
+        let alone = beside.filter_map(|other| glyphs.get(other)).all(|other| other.text_range != range);
+        let mut letters: Vec<_> = text[range.clone()]
+            .char_indices()
+            .map(|(at, c)| range.start + at..range.start + at + c.len_utf8())
+            .collect();
+        if !alone || letters.len() < 2 {
+            separate.push(glyph.clone());
+            continue;
+        }
+        let first = letters.remove(0);
+        let rest = letters.into_iter().rev();
+        separate.extend(rest.map(|text_range| KrillaGlyph {
+            glyph_id: GlyphId::new(empty.0.into()),
+            text_range,
+            x_advance: 0.0,
+            x_offset: 0.0,
+            ..glyph.clone()
+        }));
+        separate.push(KrillaGlyph { text_range: first, ..glyph.clone() });
+    }
+    separate
 }
 
 /// Letters that join must not be pulled apart.
@@ -300,4 +342,165 @@ fn segments(library: &Library, text: &str, weight: Weight) -> Vec<Segment> {
 /// Joiners, direction marks and variation selectors: characters that steer and are not seen.
 fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FE00}'..='\u{FE0F}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), "en");
+        Paragraph::new(&shaper, text, Style::REGULAR, None).line(0..text.len())
+    }
+
+    fn texts(line: &Line) -> Vec<&str> {
+        line.runs.iter().map(|run| run.text.as_str()).collect()
+    }
+
+    fn glyphs(line: &Line) -> Vec<u32> {
+        let all = line.runs.iter().flat_map(|run| &run.glyphs);
+        all.filter(|glyph| glyph.x_advance > 0.0).map(|glyph| glyph.glyph_id.to_u32()).collect()
+    }
+
+    fn glyph_of(family: Family, character: char) -> u32 {
+        let face = Library::embedded().expect("fonts").face(family, Weight::Regular);
+        face.shaping.glyph_index(character).expect("in the font").0.into()
+    }
+
+    #[test]
+    fn arabic_letters_take_their_joined_forms_from_right_to_left() {
+        let (word, lam, dal) = (glyphs(&line("لبد")), glyphs(&line("ل")), glyphs(&line("د")));
+        assert_eq!(word.len(), 3);
+        assert_ne!(word[2], lam[0], "the first letter, at the right, is an initial lam");
+        assert_ne!(word[0], dal[0], "the last letter, at the left, is a final dal");
+    }
+
+    #[test]
+    fn lam_and_alef_are_one_glyph_and_still_two_letters_to_copy() {
+        let line = line("سلام");
+        assert_eq!(glyphs(&line).len(), 3);
+        let letters: Vec<&str> = line.runs[0]
+            .glyphs
+            .iter()
+            .rev()
+            .map(|glyph| &line.runs[0].text[glyph.text_range.clone()])
+            .collect();
+        assert_eq!(letters, ["س", "ل", "ا", "م"]);
+    }
+
+    #[test]
+    fn the_glyph_that_stands_for_the_second_letter_of_a_ligature_is_empty() {
+        for weight in [Weight::Regular, Weight::Bold] {
+            let face = &Library::embedded().expect("fonts").face(Family::Arabic, weight).shaping;
+            let empty = face.glyph_index('\u{200C}').expect("in the font");
+            assert_eq!(face.glyph_bounding_box(empty), None);
+            assert_eq!(face.glyph_hor_advance(empty), Some(0));
+        }
+    }
+
+    #[test]
+    fn the_short_i_of_devanagari_stands_before_its_consonant() {
+        let line = line("कि");
+        let drawn = glyphs(&line);
+        assert_eq!(drawn.len(), 2);
+        assert_eq!(drawn[1], glyph_of(Family::Devanagari, 'क'));
+    }
+
+    #[test]
+    fn devanagari_consonants_form_conjuncts() {
+        assert_eq!(glyphs(&line("क्ष")).len(), 1);
+        assert_eq!(glyphs(&line("कष")).len(), 2);
+    }
+
+    #[test]
+    fn an_accent_sits_on_its_letter_also_when_it_comes_by_itself() {
+        assert_eq!(glyphs(&line("e\u{301}")), glyphs(&line("é")));
+    }
+
+    #[test]
+    fn arabic_within_latin_turns_round_and_the_rest_stays() {
+        let line = line("Layla ليلى (VIP)");
+        assert_eq!(texts(&line), ["Layla ", "ليلى", " ", "(VIP)"]);
+        let arabic = &line.runs[1].glyphs;
+        assert!(arabic.windows(2).all(|pair| pair[0].text_range.start > pair[1].text_range.start));
+    }
+
+    #[test]
+    fn latin_within_arabic_stands_at_the_left_in_mirrored_brackets() {
+        let line = line("ليلى (VIP)");
+        let order: String = texts(&line).concat();
+        assert!(order.starts_with(')') && order.ends_with("ليلى "), "{order}");
+        assert!(order.contains("VIP"));
+        // The closing bracket is the leftmost, so it has to look like an opening one.
+        assert_eq!(glyphs(&line)[0], glyph_of(Family::Sans, '('));
+    }
+
+    #[test]
+    fn hebrew_reads_from_the_right() {
+        let line = line("שלום");
+        let expected: Vec<u32> = "םולש".chars().map(|letter| glyph_of(Family::Hebrew, letter)).collect();
+        assert_eq!(glyphs(&line), expected);
+    }
+
+    #[test]
+    fn a_text_without_letters_follows_the_document() {
+        let library = Library::embedded().expect("fonts");
+        for (language, right_to_left) in [("en", false), ("ar-EG", true), ("HE", true), ("", false)] {
+            let shaper = Shaper::new(library, language);
+            let paragraph = Paragraph::new(&shaper, "123 – 456", Style::REGULAR, None);
+            assert_eq!(paragraph.base().is_rtl(), right_to_left, "{language}");
+        }
+    }
+
+    #[test]
+    fn every_script_of_the_samples_has_its_glyphs_in_both_weights() {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), "en");
+        let names = [
+            "Åsa Łukasz Çağrı Nguyễn Đặng Þór ẞ ŵ €",
+            "Ελευθερία Ωδείο",
+            "Ґалаґан Їжак Ђорђе Ёлка ₴",
+            "ليلى پژمان چڭ ٤",
+            "נֹעַם ג׳אז ₪",
+            "श्रीमती लक्ष्मी कृष्णमूर्ति ₹",
+        ];
+        for (name, style) in names.into_iter().flat_map(|name| [(name, Style::REGULAR), (name, Style::BOLD)])
+        {
+            let line = Paragraph::new(&shaper, name, style, None).line(0..name.len());
+            assert!(!glyphs(&line).contains(&0), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_script_shows_boxes_and_leaves_the_rest_alone() {
+        let line = line("山田 Tarō");
+        assert_eq!(glyphs(&line).iter().filter(|glyph| **glyph == 0).count(), 2);
+        assert_eq!(glyphs(&line)[3..], glyphs(&self::line("Tarō")));
+    }
+
+    #[test]
+    fn each_letter_can_be_copied() {
+        for text in ["Layla ليلى (VIP)", "श्रीमती कृष्णमूर्ति", "בֶּן־דָּוִד Ψ", "fi ﬁ e\u{301} 🎷\u{200D}x"]
+        {
+            for run in line(text).runs {
+                let mut covered = vec![false; run.text.len()];
+                run.glyphs.iter().for_each(|glyph| covered[glyph.text_range.clone()].fill(true));
+                assert!(covered.iter().all(|byte| *byte), "{text}: {}", run.text);
+            }
+        }
+    }
+
+    #[test]
+    fn letters_that_join_are_never_spaced() {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), "en");
+        let width = |text: &str, style| Paragraph::new(&shaper, text, style, None).line(0..text.len()).width;
+        let spaced = Style::REGULAR.tracked(0.1);
+        assert_eq!(width("ليلى", spaced), width("ليلى", Style::REGULAR));
+        let difference = width("abc", spaced) - width("abc", Style::REGULAR);
+        assert!((difference - 0.2).abs() < 0.001, "between letters only: {difference}");
+    }
+
+    #[test]
+    fn line_ends_and_control_characters_become_spaces() {
+        assert_eq!(single_line(" a\nb\t\u{2029}c "), "a b  c");
+    }
 }

@@ -132,8 +132,8 @@ pub fn ticket(ticket: &Ticket<'_>) -> Result<Vec<u8>, PaperError> {
         let bottom = card(canvas, &shaper, ticket, &symbol)?;
         // Halfway down, where the page folds; lower when the card takes more.
         let fold = (PAGE.1 / 2.0).max(bottom + 20.0);
-        canvas.line(((MARGIN, fold), (MARGIN + WIDTH, fold)), 0.6, &[3.0, 3.0], EDGE)?;
         if !notes.is_empty() {
+            canvas.line(((MARGIN, fold), (MARGIN + WIDTH, fold)), 0.6, &[3.0, 3.0], EDGE)?;
             let heading = fit(&shaper, ticket.labels.notes, Style::BOLD, FIELD.at(WIDTH, 10.5, 1));
             let top = canvas.text(&heading, (MARGIN, fold + 22.0, WIDTH), Align::Start, INK, Role::SECTION);
             flow(canvas, &mut notes, top + 6.0);
@@ -248,19 +248,24 @@ fn main_part(shaper: &Shaper, ticket: &Ticket<'_>) -> Main {
         Fit { width: TEXT, largest: 25.0, smallest: 13.0, max_lines: 3, leading: 1.2, balanced: true };
     let event = fit(shaper, ticket.event, Style::BOLD, title);
     let half = (TEXT - COLUMN_GAP) / 2.0;
+    // A date with its weekday is longer than a time.
+    let (wide, narrow) = (half * 1.16, half * 0.84);
     let second = half + COLUMN_GAP;
     let labels = &ticket.labels;
 
-    let date = Entry::new(shaper, (labels.date, ticket.date), 13.0, half, 2);
-    let mut time = Entry::new(shaper, (labels.time, ticket.time), 13.0, half, 2);
+    let date = Entry::new(shaper, (labels.date, ticket.date), 13.0, wide, 2);
+    let mut time = Entry::new(shaper, (labels.time, ticket.time), 13.0, narrow, 2);
     if let Some(zone) = ticket.zone {
-        time = time.with(shaper, zone, half);
+        time = time.with(shaper, zone, narrow);
     }
     if let Some(doors) = ticket.doors {
-        time = time.with(shaper, &format!("{} {doors}", labels.doors), half);
+        time = time.with(shaper, &format!("{} {doors}", labels.doors), narrow);
     }
-    let mut rows =
-        vec![Row { entries: vec![(0.0, half, date), (second, half, time)], gap: 16.0, ruled: false }];
+    let mut rows = vec![Row {
+        entries: vec![(0.0, wide, date), (wide + COLUMN_GAP, narrow, time)],
+        gap: 16.0,
+        ruled: false,
+    }];
     if let Some(name) = ticket.venue.or(ticket.place) {
         let mut venue = Entry::new(shaper, (labels.venue, name), 13.0, TEXT, 2);
         if let (Some(_), Some(place)) = (ticket.venue, ticket.place) {
@@ -329,7 +334,7 @@ fn stub(shaper: &Shaper, ticket: &Ticket<'_>, symbol: &Symbol) -> Stub {
     let number = fit(shaper, ticket.number, Style::BOLD.tracked(0.04), FIELD.at(width, 17.0, 1));
     let hint = Fit { balanced: true, ..FIELD.at(width, 8.0, 3) };
     let hint = fit(shaper, ticket.labels.hint, Style::REGULAR, hint);
-    let height = 2.0 * quiet + CODE + label.height() + number.height() + GAP + hint.height();
+    let height = 2.0 * quiet + CODE + label.height() + number.height() + GAP + hint.height() + PADDING;
     Stub { quiet, label, number, hint, height }
 }
 
@@ -375,8 +380,8 @@ fn flow(canvas: &mut Canvas<'_, '_>, notes: &mut Vec<Block>, top: f32) {
     for (column, room) in [(0.0, height), (NOTE + NOTE_GAP, room)] {
         let mut y = top;
         for mut block in std::mem::take(notes).into_iter().chain(rest.by_ref()) {
-            let fitting =
-                (((top + room - y) / block.leading + 0.01).floor().max(0.0) as usize).min(block.lines.len());
+            let room_for = ((top + room - y) / block.leading + 0.01).floor().max(0.0) as usize;
+            let fitting = unbroken(room_for.min(block.lines.len()), block.lines.len());
             let over = block.lines.split_off(fitting);
             let left = Block { lines: over, ..block };
             y = canvas.text(
@@ -396,10 +401,179 @@ fn flow(canvas: &mut Canvas<'_, '_>, notes: &mut Vec<Block>, top: f32) {
     notes.extend(rest);
 }
 
+/// How many of the lines that fit stay, so that no line of a paragraph stands alone.
+fn unbroken(fitting: usize, lines: usize) -> usize {
+    let fitting = if lines - fitting == 1 { fitting.saturating_sub(1) } else { fitting };
+    if fitting == 1 && lines > 1 { 0 } else { fitting }
+}
+
 fn footer(canvas: &mut Canvas<'_, '_>, shaper: &Shaper, ticket: &Ticket<'_>) {
     let y = PAGE.1 - MARGIN - 10.0;
-    let number = fit(shaper, ticket.number, Style::REGULAR, FIELD.at(110.0, 7.6, 1));
-    let event = fit(shaper, ticket.event, Style::REGULAR, FIELD.at(WIDTH - 130.0, 7.6, 1));
+    let number = fit(shaper, ticket.number, Style::REGULAR, Fit { smallest: 6.6, ..FIELD.at(110.0, 7.6, 1) });
+    let event =
+        fit(shaper, ticket.event, Style::REGULAR, Fit { smallest: 7.6, ..FIELD.at(WIDTH - 130.0, 7.6, 1) });
     canvas.text(&event, (MARGIN, y, WIDTH - 130.0), Align::Start, MUTED, Role::Furniture);
     canvas.text(&number, (MARGIN + WIDTH - 110.0, y, 110.0), Align::End, MUTED, Role::Furniture);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TICKET: Ticket<'static> = Ticket {
+        language: "en",
+        labels: Labels::ENGLISH,
+        event: "Midwinter Chamber Music Festival",
+        organiser: "Stockholm Chamber Society",
+        date: "Saturday 14 March 2026",
+        time: "20:00",
+        zone: Some("CET"),
+        doors: Some("19:00"),
+        venue: Some("Konserthuset"),
+        place: Some("Hötorget 8, Stockholm"),
+        offer: "Early bird",
+        seat: Some("Row 4, seat 12"),
+        holder: Some("Layla ليلى (VIP)"),
+        price: Some("450.00 SEK"),
+        order: Some("T-2026-004711"),
+        number: "7Q2K-94MX",
+        qr: "https://tickets.example/7Q2K-94MX",
+        notes: Some("Admits one person, once."),
+    };
+
+    fn shaper() -> Shaper {
+        Shaper::new(Library::embedded().expect("fonts"), "en")
+    }
+
+    fn pages(pdf: &[u8]) -> usize {
+        let text = String::from_utf8_lossy(pdf);
+        text.split("/Type/Page").skip(1).filter(|rest| !rest.starts_with('s')).count()
+    }
+
+    fn contains(pdf: &[u8], text: &str) -> bool {
+        pdf.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
+    #[test]
+    fn a_ticket_is_one_page_of_less_than_forty_kilobytes() {
+        let pdf = ticket(&TICKET).expect("renders");
+        assert!(pdf.starts_with(b"%PDF-"));
+        assert_eq!(pages(&pdf), 1);
+        assert!(pdf.len() < 40_000, "{} bytes", pdf.len());
+    }
+
+    #[test]
+    fn the_same_ticket_gives_the_same_bytes() {
+        let first = ticket(&TICKET).expect("renders");
+        assert!(first == ticket(&TICKET).expect("renders"));
+        assert!(first != ticket(&Ticket { number: "7Q2K-94MY", ..TICKET }).expect("renders"));
+        assert!(!contains(&first, "CreationDate"), "no clock");
+    }
+
+    #[test]
+    fn the_file_names_its_title_author_and_language() {
+        let pdf = ticket(&Ticket { event: "Jazz", ..TICKET }).expect("renders");
+        assert!(contains(&pdf, "/Author(Stockholm Chamber Society)"));
+        assert!(contains(&pdf, "/Lang(en)"));
+        let title: Vec<u8> = "Jazz · 7Q2K-94MX".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let plain = contains(&pdf, "/Title(Jazz \u{b7} 7Q2K-94MX)");
+        assert!(plain || pdf.windows(title.len()).any(|window| window == title));
+    }
+
+    #[test]
+    fn a_ticket_with_nothing_but_the_necessary_renders() {
+        let bare = Ticket {
+            language: "",
+            event: "",
+            organiser: "",
+            date: "",
+            time: "",
+            zone: None,
+            doors: None,
+            venue: None,
+            place: None,
+            offer: "",
+            seat: None,
+            holder: None,
+            price: None,
+            order: None,
+            number: "",
+            qr: "1",
+            notes: None,
+            ..TICKET
+        };
+        assert_eq!(pages(&ticket(&bare).expect("renders")), 1);
+    }
+
+    #[test]
+    fn letters_without_a_font_do_not_stop_the_ticket() {
+        let pdf = ticket(&Ticket { event: "東京 Jazz 🎷", holder: Some("\u{10FFFF}\u{0}"), ..TICKET });
+        assert_eq!(pages(&pdf.expect("renders")), 1);
+    }
+
+    #[test]
+    fn long_notes_run_on_to_further_pages_and_none_is_lost() {
+        let notes = "One more rule that nobody reads to its end, however long it gets.\n".repeat(250);
+        let set = super::notes(&shaper(), &notes);
+        let lines: usize = set.iter().map(|block| block.lines.len()).sum();
+        let pdf = ticket(&Ticket { notes: Some(&notes), ..TICKET }).expect("renders");
+        // Two columns of some fifty-five lines a page.
+        assert!(lines > 400 && pages(&pdf) >= 4, "{lines} lines on {} pages", pages(&pdf));
+    }
+
+    #[test]
+    fn no_line_of_a_paragraph_stands_alone() {
+        assert_eq!(unbroken(3, 3), 3);
+        assert_eq!(unbroken(1, 1), 1);
+        assert_eq!(unbroken(3, 5), 3);
+        assert_eq!(unbroken(1, 4), 0);
+        assert_eq!(unbroken(3, 4), 2);
+        assert_eq!(unbroken(2, 3), 0);
+    }
+
+    #[test]
+    fn a_refused_payload_is_the_only_bad_input() {
+        let refused = ticket(&Ticket { qr: "", ..TICKET });
+        assert!(matches!(refused, Err(PaperError::Payload { bytes: 0 })));
+    }
+
+    #[test]
+    fn the_code_is_at_least_forty_millimetres_and_its_quiet_zone_is_free() {
+        const MILLIMETRE: f32 = 72.0 / 25.4;
+        assert!(CODE >= 40.0 * MILLIMETRE);
+        for payload in ["1", &"x".repeat(150), &"x".repeat(crate::LONGEST_PAYLOAD)] {
+            let symbol = Symbol::encode(payload).expect("encodes");
+            let quiet = QUIET * CODE / symbol.modules as f32;
+            let beside = (STUB - CODE) / 2.0;
+            assert!(beside >= quiet, "{beside} beside, {quiet} needed");
+            assert!(stub(&shaper(), &TICKET, &symbol).quiet >= quiet);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_the_names_are_the_card_ends_above_the_notes_and_nothing_is_wider_than_its_box(
+            event in "\\PC{0,300}",
+            holder in "[\\p{Arabic}\\p{Latin}\\p{Devanagari}\\p{Hebrew} ]{0,200}",
+            offer in "[A-Za-z]{0,120}",
+        ) {
+            let long = Ticket { event: &event, holder: Some(&holder), offer: &offer, seat: Some(&offer), ..TICKET };
+            let main = main_part(&shaper(), &long);
+            let wide = |block: &Block| block.lines.iter().map(|line| line.width * block.size).fold(0.0, f32::max);
+            prop_assert!(wide(&main.event) <= TEXT + 0.1);
+            for row in &main.rows {
+                for (_, width, entry) in &row.entries {
+                    for (block, _) in &entry.blocks {
+                        prop_assert!(wide(block) <= width + 0.1);
+                    }
+                }
+            }
+            prop_assert!(CARD_TOP + main.height + 2.0 * PADDING < BOTTOM - 200.0);
+            prop_assert_eq!(pages(&ticket(&long).expect("renders")), 1);
+        }
+    }
 }

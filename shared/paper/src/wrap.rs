@@ -9,6 +9,9 @@ use crate::shape::{Line, Paragraph, Shaper, Style, single_line};
 /// Rounding slack when a width is compared with its box, in em.
 const SLACK: f32 = 0.001;
 
+/// How much smaller letters may get to save a line.
+const WORTH_A_LINE: f32 = 0.85;
+
 /// The longest text that is shaped for a field, in characters: far more than any box holds.
 const LONGEST: usize = 600;
 
@@ -64,12 +67,7 @@ pub(crate) fn fit(shaper: &Shaper, text: &str, style: Style, fit: Fit) -> Block 
     let paragraph = Paragraph::new(shaper, text, style, None);
     let measure = Measure::of(&paragraph);
 
-    let mut size = fit.largest;
-    let mut broken = measure.breaks(fit.width / size);
-    while (broken.forced || broken.lines.len() > fit.max_lines) && size > fit.smallest {
-        size = (size - 0.5).max(fit.smallest);
-        broken = measure.breaks(fit.width / size);
-    }
+    let (size, mut broken) = measure.sized(fit);
     let limit = fit.width / size;
     if fit.balanced && !broken.forced && broken.lines.len() <= fit.max_lines {
         broken = measure.balanced(limit, broken);
@@ -145,7 +143,8 @@ impl<'a> Measure<'a> {
         let mut clusters = Vec::new();
         let mut before = 0.0;
         for (offset, advance) in advances.into_iter().enumerate() {
-            if let Some(advance) = advance {
+            // What takes no room sits on the letter before it: no line may end between the two.
+            if let Some(advance) = advance.filter(|advance| *advance > 0.0 || offset == 0) {
                 clusters.push((offset, before));
                 before += advance;
             }
@@ -173,6 +172,33 @@ impl<'a> Measure<'a> {
     fn fits(&self, start: usize, end: usize, limit: f32) -> bool {
         let range = self.trimmed(start, end);
         self.width(range.start, range.end) <= limit + SLACK
+    }
+
+    /// The size and the line ends for a box. A line less is worth a little smaller letters: a date with its year
+    /// on a line of its own reads worse than one set slightly smaller.
+    fn sized(&self, fit: Fit) -> (f32, Breaks) {
+        let mut size = fit.largest;
+        let mut broken = self.breaks(fit.width / size);
+        for lines in 1..=fit.max_lines {
+            let last = lines == fit.max_lines || fit.largest <= fit.smallest;
+            let floor = if last { fit.smallest } else { fit.smallest.max(fit.largest * WORTH_A_LINE) };
+            let allowed = if fit.largest <= fit.smallest { fit.max_lines } else { lines };
+            size = fit.largest;
+            loop {
+                broken = self.breaks(fit.width / size);
+                if !broken.forced && broken.lines.len() <= allowed {
+                    return (size, broken);
+                }
+                if size <= floor {
+                    break;
+                }
+                size = (size - 0.5).max(floor);
+            }
+            if last {
+                break;
+            }
+        }
+        (size, broken)
     }
 
     /// As much as goes on each line, words whole where they can be.
@@ -228,5 +254,117 @@ impl<'a> Measure<'a> {
             }
         }
         best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fonts::Library;
+
+    const BOX: Fit =
+        Fit { width: 120.0, largest: 20.0, smallest: 10.0, max_lines: 2, leading: 1.2, balanced: false };
+
+    fn set(text: &str, wanted: Fit) -> Block {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), "en");
+        fit(&shaper, text, Style::BOLD, wanted)
+    }
+
+    /// The lines as characters; right for left-to-right text only.
+    fn lines(block: &Block) -> Vec<String> {
+        block.lines.iter().map(|line| line.runs.iter().map(|run| run.text.as_str()).collect()).collect()
+    }
+
+    fn widest(block: &Block) -> f32 {
+        block.lines.iter().map(|line| line.width * block.size).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn a_short_text_keeps_its_size_and_line() {
+        let block = set("Jazz", BOX);
+        assert_eq!((lines(&block), block.size), (vec!["Jazz".into()], 20.0));
+    }
+
+    #[test]
+    fn a_longer_text_wraps_between_words_without_the_space() {
+        let block = set("Midwinter Music", BOX);
+        assert_eq!((lines(&block), block.size), (vec!["Midwinter".into(), "Music".into()], 20.0));
+    }
+
+    #[test]
+    fn a_word_too_long_for_the_box_makes_the_text_smaller_before_it_is_broken() {
+        let block = set("Philharmonikerin", BOX);
+        assert_eq!(lines(&block), ["Philharmonikerin"]);
+        assert!(block.size < 20.0 && block.size >= 10.0);
+        let broken = set("Donaudampfschifffahrtskapitän", BOX);
+        assert_eq!((lines(&broken).len(), broken.size), (2, 10.0));
+        assert_eq!(lines(&broken).concat(), "Donaudampfschifffahrtskapitän");
+    }
+
+    #[test]
+    fn a_little_smaller_is_better_than_one_word_on_a_line_of_its_own() {
+        let block = set("Saturday 14", BOX);
+        assert_eq!(lines(&block), ["Saturday 14"]);
+        assert!(block.size >= 20.0 * WORTH_A_LINE);
+    }
+
+    #[test]
+    fn what_does_not_fit_at_the_smallest_size_ends_in_an_ellipsis() {
+        let block = set(&"word ".repeat(40), BOX);
+        assert_eq!((block.lines.len(), block.size), (2, 10.0));
+        assert!(lines(&block)[1].ends_with('…'));
+        assert!(!lines(&block)[0].contains('…'));
+    }
+
+    #[test]
+    fn an_ellipsis_in_arabic_stands_at_the_left() {
+        let block = set(&"مهرجان بيروت ".repeat(20), BOX);
+        let last = block.lines.last().expect("lines");
+        assert_eq!(last.runs.first().map(|run| run.text.as_str()), Some("…"));
+        assert!(block.right_to_left);
+    }
+
+    #[test]
+    fn balanced_lines_are_about_equally_long() {
+        let wanted = Fit { width: 230.0, balanced: true, ..BOX };
+        let block = set("Midwinter Chamber Music Festival", wanted);
+        assert_eq!(lines(&block), ["Midwinter Chamber", "Music Festival"]);
+    }
+
+    #[test]
+    fn flowing_text_is_never_cut() {
+        let text = "Bags larger than A4 have to be left in the cloakroom. ".repeat(40);
+        let block = set(&text, Fit::flowing(120.0, 8.0, 1.4));
+        assert_eq!(lines(&block).join(" "), text.trim());
+    }
+
+    #[test]
+    fn nothing_gives_no_lines() {
+        assert_eq!(set(" \n ", BOX).lines.len(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_is_wider_or_higher_than_its_box(
+            text in prop_oneof![
+                "\\PC{0,120}",
+                ".{0,120}",
+                "[\\p{Arabic}\\p{Latin} ]{0,120}",
+                "[\\p{Devanagari} ]{0,120}",
+                "[\\p{Hebrew}(0-9) ]{0,120}",
+            ],
+            width in 20.0f32..300.0,
+            balanced: bool,
+        ) {
+            let block = set(&text, Fit { width, balanced, ..BOX });
+            prop_assert!(widest(&block) <= width + 0.05, "{} in {width}", widest(&block));
+            prop_assert!(block.lines.len() <= 2);
+            let flowing = set(&text, Fit::flowing(width, 9.0, 1.4));
+            prop_assert!(widest(&flowing) <= width + 0.05, "{} in {width}", widest(&flowing));
+        }
     }
 }
