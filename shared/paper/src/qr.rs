@@ -106,14 +106,19 @@ mod tests {
         const QUIET: usize = 4;
         let contours = symbol.contours();
         let side = (symbol.modules + 2 * QUIET) * PIXELS;
+        // For each row of modules, where the upright borders cross it.
+        let mut crossings = vec![Vec::new(); symbol.modules];
+        for contour in &contours {
+            for (index, (ax, ay)) in contour.iter().enumerate() {
+                let (bx, by) = contour[(index + 1) % contour.len()];
+                if *ax == bx {
+                    (by.min(*ay)..by.max(*ay)).for_each(|row| crossings[row].push(bx as f32));
+                }
+            }
+        }
         let inside = |x: f32, y: f32| {
-            let crossings = contours.iter().flat_map(|contour| {
-                (0..contour.len()).map(|index| (contour[index], contour[(index + 1) % contour.len()]))
-            });
-            let left = crossings.filter(|((ax, ay), (bx, by))| {
-                ax == bx && (*ax as f32) < x && ((*ay as f32) < y) != ((*by as f32) < y)
-            });
-            left.count() % 2 == 1
+            let row = crossings.get(y.floor() as usize).filter(|_| y > 0.0);
+            row.is_some_and(|row| row.iter().filter(|border| **border < x).count() % 2 == 1)
         };
         let module = |pixel: usize| (pixel as f32 + 0.5) / PIXELS as f32 - QUIET as f32;
         let mut image = rqrr::PreparedImage::prepare_from_greyscale(side, side, |x, y| {
