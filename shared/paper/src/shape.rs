@@ -313,18 +313,12 @@ fn segments(library: &Library, text: &str, weight: Weight) -> Vec<Segment> {
     for (start, character) in text.char_indices() {
         let end = start + character.len_utf8();
         script = own(character).unwrap_or(script);
-        let last = segments.last_mut();
-        let attaches = character.script() == Script::Inherited || is_invisible(character);
-        if let Some(last) = last {
-            // A mark or a joiner drawn from another font than its letter could neither sit on it nor join it.
-            let same = attaches
-                && (is_invisible(character) || {
-                    library.family_with(character, last.family, weight) == last.family
-                });
-            if same {
-                last.range.end = end;
-                continue;
-            }
+        // A joiner from another font than its letters could not join them.
+        if is_invisible(character)
+            && let Some(last) = segments.last_mut()
+        {
+            last.range.end = end;
+            continue;
         }
         let preferred = Family::for_script(script);
         let family = library.family_with(character, preferred, weight);
@@ -341,7 +335,8 @@ fn segments(library: &Library, text: &str, weight: Weight) -> Vec<Segment> {
 
 /// Joiners, direction marks and variation selectors: characters that steer and are not seen.
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FE00}'..='\u{FE0F}')
+    matches!(character, '\u{34F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
+        || matches!(character, '\u{2060}'..='\u{2069}' | '\u{FE00}'..='\u{FE0F}')
 }
 
 #[cfg(test)]
@@ -415,6 +410,13 @@ mod tests {
     #[test]
     fn an_accent_sits_on_its_letter_also_when_it_comes_by_itself() {
         assert_eq!(glyphs(&line("e\u{301}")), glyphs(&line("é")));
+    }
+
+    #[test]
+    fn characters_that_are_not_seen_do_not_part_a_letter_from_its_points() {
+        assert_eq!(texts(&line("ש\u{34F}ּא")).len(), 1);
+        assert_eq!(texts(&line("می\u{200C}خواهم")).len(), 1);
+        assert_eq!(glyphs(&line("ج\u{FE0F}د")).len(), 2);
     }
 
     #[test]
