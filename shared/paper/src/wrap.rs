@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn balanced_lines_are_about_equally_long() {
-        let wanted = Fit { width: 260.0, balanced: true, ..BOX };
+        let wanted = Fit { width: 290.0, smallest: 20.0, balanced: true, ..BOX };
         let block = set("Midwinter Chamber Music Festival", wanted);
         assert_eq!(lines(&block), ["Midwinter Chamber", "Music Festival"]);
     }
