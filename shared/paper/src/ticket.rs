@@ -1,9 +1,9 @@
 //! The ticket: what it says, and its page.
 //!
 //! One A4 page per ticket, as ticket shops send it: it is what printers at home hold, each holder gets a file of
-//! their own to forward, and a page is what phones zoom. Everything the entrance needs is a card in the upper half,
-//! the QR code on a stub beside it, so that the page folds in two with the code outside. The margins are wide enough
-//! for US Letter. Notes follow under the fold, and run on to further pages when they are long.
+//! their own to forward, and a page is what phones zoom. Everything the entrance needs is on a card at the top, the
+//! QR code on a stub at its side; notes follow under a dashed line to fold or cut along, and run on to further pages
+//! when they are long. Shrunk to fit US Letter, the code is still 42 mm.
 
 use crate::PaperError;
 use crate::canvas::{About, Align, Canvas, Colour, PAGE, Paper, Role};
@@ -103,7 +103,7 @@ const ACCENT: Colour = (0x2A, 0x3B, 0xB7);
 const EDGE: Colour = (0xC3, 0xC8, 0xD6);
 const TINT: Colour = (0xF6, 0xF7, 0xFB);
 
-/// All lengths in points. 15 mm margins: printers at home reach them, and US Letter holds what is inside.
+/// All lengths in points. 15 mm margins: printers at home reach as far.
 const MARGIN: f32 = 42.5;
 const WIDTH: f32 = PAGE.0 - 2.0 * MARGIN;
 const CARD_TOP: f32 = 76.0;
@@ -130,7 +130,7 @@ pub fn ticket(ticket: &Ticket<'_>) -> Result<Vec<u8>, PaperError> {
     paper.page(&shaper, |canvas| {
         header(canvas, &shaper, ticket);
         let bottom = card(canvas, &shaper, ticket, &symbol)?;
-        // Halfway down, where the page folds; lower when the card takes more.
+        // Halfway down, where a page folds best; lower when the card takes more.
         let fold = (PAGE.1 / 2.0).max(bottom + 20.0);
         if !notes.is_empty() {
             canvas.line(((MARGIN, fold), (MARGIN + WIDTH, fold)), 0.6, &[3.0, 3.0], EDGE)?;
