@@ -1,1 +1,68 @@
-//! notification
+//! Notification: what people are told by mail, each once for each reason. [`store`] has the kept form.
+
+pub mod store;
+
+use crate::id::{EventId, MailId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What a mail is about; also the name of its template.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The code that proves an address.
+    Verify,
+    /// Somebody tried to sign up with an address that has an account.
+    AlreadyRegistered,
+    /// The tickets.
+    Confirmation,
+    /// The booking was cancelled.
+    Cancellation,
+    /// The places were gone when the money came.
+    PlacesGone,
+    /// Time, place or name of an event changed.
+    EventChanged,
+}
+
+impl Kind {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::AlreadyRegistered => "already_registered",
+            Self::Confirmation => "confirmation",
+            Self::Cancellation => "cancellation",
+            Self::PlacesGone => "places_gone",
+            Self::EventChanged => "event_changed",
+        }
+    }
+}
+
+/// A mail that the service has accepted. Written after sending: a crash in between sends it once more, never not at all.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sent {
+    /// From the message that caused it and the recipient: a redelivered message finds it here.
+    pub id: MailId,
+    /// About what.
+    pub kind: Kind,
+    /// The service's id for it.
+    pub provider_id: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How far telling an event's attendees has come.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mailing {
+    /// From the message that caused it.
+    pub id: MailId,
+    /// Whose attendees.
+    pub event: EventId,
+    /// What changed: "time", "place", "name".
+    pub changes: Vec<String>,
+    /// Pages done.
+    pub page: u32,
+    /// Where the next one begins; nothing once all are done.
+    pub after: Option<crate::db::Position>,
+}
