@@ -380,6 +380,32 @@ impl Db {
         }
     }
 
+    /// Deletes what was read, if nobody changed it meanwhile.
+    ///
+    /// # Errors
+    /// `busy` if somebody did; as [`Self::get`].
+    pub async fn delete<T: Item>(&self, stored: &Stored<T>) -> Result<()> {
+        let key = stored.value.key();
+        let request = self
+            .client
+            .delete_item()
+            .table_name(self.table(T::TABLE))
+            .key("pk", AttributeValue::S(key.pk))
+            .key("sk", AttributeValue::S(key.sk))
+            .condition_expression("attribute_not_exists(pk) OR v = :v")
+            .expression_attribute_values(":v", AttributeValue::N(stored.version.to_string()))
+            .set_return_consumed_capacity(self.wants_capacity());
+        match request.send().await {
+            Ok(output) => self.count_write(output.consumed_capacity()),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => {
+                self.count_failed_write();
+                return Code::Busy.refuse();
+            }
+            Err(error) => return Err(store_error(error)),
+        }
+        Ok(())
+    }
+
     /// Carries a pure rule to the store: asks `rule` what follows from the kept value, replaces, and asks again with
     /// the newer value if somebody else was faster. `None` from the rule means there is nothing to do.
     ///

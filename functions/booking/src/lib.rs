@@ -1,1 +1,48 @@
-//! The booking capability
+//! The booking capability: everything that can run out is taken, kept and given back here.
+//!
+//! | file | use cases |
+//! |---|---|
+//! | [`hold`] | take a hold, list my own, let go |
+//! | [`bookings`] | mine, an event's, one, cancel |
+//! | [`worker`] | open pools, decide holds, free places, cancel an event's bookings; the scheduled `tidy` |
+//!
+//! The engine is in [`tessera::pool`] (lanes) and [`tessera::booking`] (registers and the flow over both).
+
+pub mod bookings;
+pub mod hold;
+pub mod worker;
+
+use tessera::app::App;
+use tessera::config::ConfigError;
+use tessera::queue::Worker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(hold::own, hold::take))
+        .routes(routes!(hold::release))
+        .routes(routes!(bookings::mine))
+        .routes(routes!(bookings::one))
+        .routes(routes!(bookings::cancel))
+        .routes(routes!(bookings::of_event))
+}
+
+/// The function that the gateway calls.
+///
+/// # Errors
+/// Names the setting that is malformed.
+pub fn router(app: App) -> Result<axum::Router, ConfigError> {
+    let length = hold::Length(app.config.number("HOLD_SECONDS", 600)?);
+    Ok(tessera::http::serve(routes().layer(axum::Extension(length)), app))
+}
+
+/// The function that queues and schedules call.
+///
+/// # Errors
+/// None today.
+pub fn worker(app: App) -> Result<Worker, ConfigError> {
+    Ok(Worker::of(app, worker::work, worker::tick))
+}

@@ -1,1 +1,40 @@
-//! The catalogue capability
+//! The catalogue capability: events and offers.
+//!
+//! | file | use cases |
+//! |---|---|
+//! | [`event`] | create, edit, publish, cancel, list an organisation's |
+//! | [`offer`] | add, edit |
+//! | [`browse`] | the public's list and detail, with live availability |
+//!
+//! Rules and the kept form are in [`tessera::catalogue`].
+
+pub mod browse;
+pub mod event;
+pub mod offer;
+
+use tessera::app::App;
+use tessera::config::ConfigError;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(browse::list, event::create))
+        .routes(routes!(browse::detail, event::edit))
+        .routes(routes!(event::publish))
+        .routes(routes!(event::cancel))
+        .routes(routes!(event::own))
+        .routes(routes!(event::organisers_view))
+        .routes(routes!(offer::add))
+        .routes(routes!(offer::edit))
+}
+
+/// The function that the gateway calls.
+///
+/// # Errors
+/// None today; settings are read here when there are any.
+pub fn router(app: App) -> Result<axum::Router, ConfigError> {
+    Ok(tessera::http::serve(routes(), app))
+}

@@ -1,1 +1,51 @@
-//! The identity capability
+//! The identity capability: accounts, sessions, organisations.
+//!
+//! | file | use cases |
+//! |---|---|
+//! | [`account`] | sign up, prove the address, ask for a new code, who am I |
+//! | [`session`] | sign in, refresh, list, sign out |
+//! | [`organisation`] | found, list, members and their roles |
+//! | [`token`] | making access and refresh tokens, the published keys |
+//! | [`password`] | argon2id |
+//!
+//! Rules and the kept form are in [`tessera::identity`].
+
+pub mod account;
+pub mod organisation;
+pub mod password;
+pub mod session;
+pub mod token;
+
+use axum::Extension;
+use std::sync::Arc;
+use tessera::app::App;
+use tessera::config::ConfigError;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(account::sign_up))
+        .routes(routes!(account::verify))
+        .routes(routes!(account::new_code))
+        .routes(routes!(account::me))
+        .routes(routes!(session::list, session::sign_in))
+        .routes(routes!(session::refresh))
+        .routes(routes!(session::sign_out_here))
+        .routes(routes!(session::sign_out))
+        .routes(routes!(organisation::list, organisation::found))
+        .routes(routes!(organisation::members))
+        .routes(routes!(organisation::set_member, organisation::remove_member))
+        .routes(routes!(token::jwks))
+}
+
+/// The function that the gateway calls.
+///
+/// # Errors
+/// Names the setting that is missing or malformed.
+pub fn router(app: App) -> Result<axum::Router, ConfigError> {
+    let issuer = Arc::new(token::Issuer::new(&app.config)?);
+    Ok(tessera::http::serve(routes().layer(Extension(issuer)), app))
+}

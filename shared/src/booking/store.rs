@@ -94,6 +94,8 @@ pub struct Wish<'a> {
     pub print: u16,
     /// Own holds that give way to this one.
     pub replaces: &'a [HoldKey],
+    /// The pools in which those may hold something.
+    pub around: &'a [Pool],
 }
 
 /// The tag that marks a caller's holds in lanes.
@@ -133,9 +135,7 @@ pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Clai
     for replaced in wish.replaces {
         // Whatever of the replaced hold was not needed for this one goes back, too.
         if end(&app.db, *replaced, Ending::Replaced, now).await?.booking().is_none() {
-            for (pool, _) in wish.places {
-                clear(app, pool, *replaced).await?;
-            }
+            clear(app, wish.around, *replaced).await?;
         }
     }
     Ok(claims)
@@ -319,10 +319,16 @@ pub async fn give_back(app: &App, holder: HoldKey, claims: &[Claim]) -> Result<(
     Ok(())
 }
 
-/// Gives back whatever an ended hold still has in a pool.
-async fn clear(app: &App, pool: &Pool, holder: HoldKey) -> Result<()> {
-    let lanes = read(&app.db, pool).await?;
-    give_back(app, holder, &own(pool, &lanes, holder)).await
+/// Gives back whatever an ended hold still has in these pools.
+///
+/// # Errors
+/// The store's own.
+pub async fn clear(app: &App, pools: &[Pool], holder: HoldKey) -> Result<()> {
+    for pool in pools {
+        let lanes = read(&app.db, pool).await?;
+        give_back(app, holder, &own(pool, &lanes, holder)).await?;
+    }
+    Ok(())
 }
 
 /// The register of a hold, if it has been decided.
@@ -344,15 +350,15 @@ pub async fn booking(db: &Db, id: BookingId) -> Result<(Stored<Register>, Bookin
     Ok((stored, booking))
 }
 
-/// Lets go of a hold whose quote the caller has shown.
+/// Ends a hold because its buyer lets go.
 ///
 /// # Errors
 /// `hold_decided` if it has become a booking; the store's own.
-pub async fn let_go(app: &App, holder: HoldKey, claims: &[Claim], now: Timestamp) -> Result<()> {
-    if end(&app.db, holder, Ending::Released, now).await?.booking().is_some() {
-        return Code::HoldDecided.refuse();
+pub async fn let_go(app: &App, holder: HoldKey, now: Timestamp) -> Result<()> {
+    match end(&app.db, holder, Ending::Released, now).await?.booking() {
+        Some(_) => Code::HoldDecided.refuse(),
+        None => Ok(()),
     }
-    give_back(app, holder, claims).await
 }
 
 /// Decides an order's hold: the places are sold, or were gone. Repeating it changes nothing.
@@ -428,7 +434,7 @@ async fn again(
     });
     let places = crate::pool::add_up(places.collect::<Result<Vec<_>>>()?)?;
     let until = now + SignedDuration::from_mins(10);
-    let wish = Wish { holder, places: &places, until, print: 0, replaces: &[] };
+    let wish = Wish { holder, places: &places, until, print: 0, replaces: &[], around: &[] };
     let claims = match hold(app, &wish, now).await {
         Ok(claims) => claims,
         Err(refusal) if [Code::SoldOut, Code::LimitReached, Code::HoldGone].contains(&refusal.code) => {

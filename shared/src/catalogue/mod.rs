@@ -67,7 +67,7 @@ pub struct Details {
     #[schema(example = "Midsummer Night")]
     pub name: Text<1, 200>,
     /// What to expect.
-    #[serde(default = "nothing")]
+    #[serde(default)]
     pub description: Text<0, 5000>,
     /// The city it is found by.
     #[schema(example = "Berlin")]
@@ -83,10 +83,6 @@ pub struct Details {
     /// Who may find it.
     #[serde(default)]
     pub visibility: Visibility,
-}
-
-fn nothing() -> Text<0, 5000> {
-    Text::parse("").unwrap_or_else(|_| unreachable!("an empty text has between 0 and 5000 characters"))
 }
 
 impl Details {

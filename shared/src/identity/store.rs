@@ -143,7 +143,7 @@ pub async fn memberships(db: &Db, account: AccountId) -> Result<Vec<Stored<Membe
     db.list_all(&Query::of(Listing::First, account).starting("org#")).await
 }
 
-/// An account's membership in an organisation. A removed member's item stays with no role to its name.
+/// An account's membership in an organisation.
 ///
 /// # Errors
 /// As [`Db::get`].

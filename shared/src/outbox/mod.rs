@@ -26,7 +26,7 @@ impl Item for Checkpoint {
 }
 
 /// How far behind a note may be before the sweep looks at the table itself.
-pub const BEHIND: SignedDuration = SignedDuration::from_mins(15);
+pub const BEHIND: SignedDuration = SignedDuration::from_hours(1);
 /// How far before the note the sweep begins: batches of one table may finish out of order.
 pub const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
 

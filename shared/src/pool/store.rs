@@ -218,32 +218,44 @@ fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
     Ok(lane)
 }
 
-/// Makes a pool's lanes, each full, and notes the pool for the sweep. Lanes that exist are left as they are.
+/// What is left of a pool, all lanes together, at most a second old: one read a second for each pool and process.
+///
+/// # Errors
+/// As [`read`].
+pub async fn left(db: &Db, hints: &Hints, pool: &Pool, now: Timestamp) -> Result<u32> {
+    let fresh = |at: Timestamp| now.duration_since(at).as_millis().abs() < 1000;
+    let known = hints.with(pool, |hint| hint.left.filter(|(_, at)| fresh(*at)));
+    if let Some((left, _)) = known {
+        return Ok(left);
+    }
+    let left = read(db, pool).await?.iter().map(|lane| lane.available).sum();
+    hints.with(pool, |hint| hint.left = Some((left, now)));
+    Ok(left)
+}
+
+/// Makes a pool's lanes, each full, and notes the pool for the sweep until `until`. Lanes that exist are left as they are.
 ///
 /// # Errors
 /// `unavailable` when the store does not answer; what is missing is made by the next call.
-pub async fn open(db: &Db, id: PoolId, capacity: u32) -> Result<()> {
+pub async fn open(db: &Db, id: PoolId, capacity: u32, until: Timestamp) -> Result<()> {
     let pool = Pool::Places { id, capacity };
+    let number = |number: u32| AttributeValue::N(number.to_string());
     for first in (0..pool.lanes()).step_by(25) {
         let chunk = first..(first + 25).min(pool.lanes());
-        try_join_all(chunk.map(|lane| put_new(db, pool.key(lane), "a", pool.lane_capacity(lane)))).await?;
+        let lane = |lane: u32| put_new(db, pool.key(lane), [("a", number(pool.lane_capacity(lane)))].into());
+        try_join_all(chunk.map(lane)).await?;
     }
-    put_new(db, Key::new(OPENED, id), "c", capacity).await
+    let ttl = AttributeValue::N(until.as_second().to_string());
+    put_new(db, Key::new(OPENED, id), [("c", number(capacity)), ("ttl", ttl)].into()).await
 }
 
-async fn put_new(db: &Db, key: Key, name: &str, number: u32) -> Result<()> {
-    let request = db.client().put_item().table_name(db.table(Table::Pool));
-    let request = request.item("pk", AttributeValue::S(key.pk)).item("sk", AttributeValue::S(key.sk));
-    let request = request
-        .item(name, AttributeValue::N(number.to_string()))
-        .condition_expression("attribute_not_exists(pk)");
-    match request.set_return_consumed_capacity(db.wants_capacity()).send().await {
+async fn put_new(db: &Db, key: Key, rest: HashMap<&str, AttributeValue>) -> Result<()> {
+    let request = db.client().put_item().table_name(db.table(Table::Pool)).condition_expression("attribute_not_exists(pk)");
+    let mut item: Attributes = rest.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    item.extend([("pk".to_owned(), AttributeValue::S(key.pk)), ("sk".to_owned(), AttributeValue::S(key.sk))]);
+    match request.set_item(Some(item)).set_return_consumed_capacity(db.wants_capacity()).send().await {
         Ok(output) => db.count_write(output.consumed_capacity()),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-        {
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => {
             db.count_failed_write();
         }
         Err(error) => return Err(store_error(error)),
@@ -286,6 +298,7 @@ pub struct Hints(Arc<Mutex<HashMap<String, Hint>>>);
 struct Hint {
     lanes: Vec<Option<u32>>,
     sold_out: Option<(u32, Timestamp)>,
+    left: Option<(u32, Timestamp)>,
 }
 
 impl Hints {

@@ -1,0 +1,149 @@
+//! Bookings: places that are sold.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tessera::app::App;
+use tessera::auth::{Account, Buyer, MaybeBuyer};
+use tessera::booking::{Booking, By, Line, Register, may_cancel, store};
+use tessera::db::{Listing, Query, Stored};
+use tessera::error::{Code, Result};
+use tessera::http::{Params, Path};
+use tessera::id::{BookingId, EventId, OrderId};
+use tessera::identity::Action;
+use tessera::money::Money;
+use tessera::page::{Page, Paging};
+
+/// Where a booking stands.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The places are sold.
+    Confirmed,
+    /// They were given back.
+    Cancelled,
+}
+
+/// A booking.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct View {
+    /// The id.
+    id: BookingId,
+    /// Where it stands.
+    status: Status,
+    /// The order that pays.
+    order: OrderId,
+    /// What it admits to.
+    event: EventId,
+    /// The lines.
+    lines: Vec<Line>,
+    /// Their sum.
+    total: Money,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    confirmed_at: Timestamp,
+    /// Who cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_by: Option<By>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    cancelled_at: Option<Timestamp>,
+}
+
+fn view(register: &Register) -> Option<View> {
+    let (booking, status, cancelled) = match register {
+        Register::Ended { .. } | Register::Lost { .. } => return None,
+        Register::Confirmed { booking } => (booking, Status::Confirmed, None),
+        Register::Cancelled { booking, by, at } => (booking, Status::Cancelled, Some((*by, *at))),
+    };
+    let Booking { id, order, event, lines, total, confirmed, .. } = booking.clone();
+    let (cancelled_by, cancelled_at) = cancelled.unzip();
+    Some(View { id, status, order, event, lines, total, confirmed_at: confirmed, cancelled_by, cancelled_at })
+}
+
+async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Result<Json<Page<View>>> {
+    let list = format!("bookings of {of}");
+    let query = Query::of(listing, of).newest_first().limit(paging.limit()?);
+    let (found, next) = app.db.list::<Register>(&query, paging.after(&app.sealer, &list)?).await?;
+    let views = found.iter().filter_map(|register| view(&register.value)).collect();
+    Ok(Json(Page::new(views, next.as_ref(), &app.sealer, &list)?))
+}
+
+/// List my bookings, the newest first.
+#[utoipa::path(get, path = "/v1/bookings", tag = "booking", security(("bearer" = [])), params(Paging),
+    responses((status = 200, description = "A page of bookings", body = Page<View>)))]
+pub async fn mine(State(app): State<App>, buyer: Buyer, Params(paging): Params<Paging>) -> Result<Json<Page<View>>> {
+    page(&app, Listing::First, buyer.to_string(), &paging).await
+}
+
+/// List the bookings of my organisation's event, the newest first.
+#[utoipa::path(get, path = "/v1/events/{id}/bookings", tag = "booking", security(("bearer" = [])),
+    params(("id" = EventId, Path, description = "The event"), Paging),
+    responses((status = 200, description = "A page of bookings", body = Page<View>)))]
+pub async fn of_event(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<EventId>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
+    let organisation = app.programme(id).await?.event.organisation;
+    app.authorize(caller.id, Action::ManageBookings, organisation).await?;
+    page(&app, Listing::Second, id.to_string(), &paging).await
+}
+
+/// The secret of the order's link.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The secret of the order's link, instead of a credential.
+    key: Option<String>,
+}
+
+/// A booking for its buyer, whoever has its order's link, or its organiser.
+async fn seen_by(app: &App, id: BookingId, caller: Option<Buyer>, link: &Link) -> Result<(Stored<Register>, Booking, By)> {
+    let (register, booking) = store::booking(&app.db, id).await?;
+    if caller == Some(booking.buyer) {
+        return Ok((register, booking, By::Buyer));
+    }
+    if link.key.is_some() && app.order_for(booking.order, caller, link.key.as_deref()).await.is_ok() {
+        return Ok((register, booking, By::Buyer));
+    }
+    let Some(Buyer::Account(account)) = caller else { return Code::NotFound.refuse() };
+    app.authorize(account, Action::ManageBookings, booking.organisation).await?;
+    Ok((register, booking, By::Organiser))
+}
+
+/// Read a booking.
+#[utoipa::path(get, path = "/v1/bookings/{id}", tag = "booking", security(("bearer" = []), ()),
+    params(("id" = BookingId, Path, description = "The booking"), Link),
+    responses((status = 200, description = "The booking", body = View)))]
+pub async fn one(
+    State(app): State<App>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<BookingId>,
+    Params(link): Params<Link>,
+) -> Result<Json<View>> {
+    let (register, ..) = seen_by(&app, id, caller, &link).await?;
+    Ok(Json(view(&register.value).ok_or(Code::NotFound)?))
+}
+
+/// Cancel a booking: its places go back on sale, its tickets admit nobody, its money goes back. Buyers may until the
+/// event begins, organisers at any time. Cancelling it again changes nothing.
+#[utoipa::path(post, path = "/v1/bookings/{id}/cancel", tag = "booking", security(("bearer" = []), ()),
+    params(("id" = BookingId, Path, description = "The booking"), Link),
+    responses((status = 200, description = "Cancelled", body = View)))]
+pub async fn cancel(
+    State(app): State<App>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<BookingId>,
+    Params(link): Params<Link>,
+) -> Result<Json<View>> {
+    let now = app.clock.now();
+    let (register, booking, by) = seen_by(&app, id, caller, &link).await?;
+    may_cancel(by, app.programme(booking.event).await?.event.starts()?, now)?;
+    let register = app.db.change(register, now, |register| register.cancel(by, now)).await?;
+    Ok(Json(view(&register.value).ok_or(Code::NotFound)?))
+}

@@ -1,0 +1,252 @@
+//! Holds: places kept for a buyer while they decide and pay.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tessera::app::App;
+use tessera::auth::{Buyer, MaybeBuyer};
+use tessera::booking::store::{self, Wish};
+use tessera::booking::{Line, Quote};
+use tessera::catalogue::store::Programme;
+use tessera::error::{Code, Refusal, Result};
+use tessera::http::{IdempotencyKey, Input, Params, Path};
+use tessera::id::{EventId, GuestId, HoldId, OfferId};
+use tessera::money::Money;
+use tessera::pool::{HoldKey, Pool, add_up};
+use tessera::sign::Purpose;
+use uuid::Uuid;
+
+/// How long a hold lasts, seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Length(pub u32);
+
+/// What is wanted of one offer.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Want {
+    offer: OfferId,
+    /// Places, 1 to 40.
+    #[schema(minimum = 1, maximum = 40)]
+    quantity: u32,
+}
+
+/// A basket.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Take {
+    /// 1 to 20 lines, all of one event.
+    #[schema(min_items = 1, max_items = 20)]
+    lines: Vec<Want>,
+    /// The code of a private event.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    code: Option<String>,
+    /// Own holds that give way to this one: they end if it succeeds, and count as free while it is taken.
+    #[serde(default)]
+    #[schema(max_items = 10)]
+    replaces: Vec<HoldId>,
+}
+
+/// A hold.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Held {
+    /// The id.
+    id: HoldId,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires: Timestamp,
+    /// The lines, priced.
+    lines: Vec<Line>,
+    /// Their sum.
+    total: Money,
+    /// The promise, signed: send it with the order. Opaque.
+    quote: String,
+    /// A guest's credential for everything that follows, valid for a day; only on a guest's first hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest_token: Option<String>,
+}
+
+/// Take a hold: everything in the basket or nothing. Guests send no credential and get one; their Idempotency-Key must be
+/// a UUID, because it is all that tells them from each other. A key dies with its hold.
+#[utoipa::path(post, path = "/v1/holds", tag = "booking", security(("bearer" = []), ()), request_body = Take,
+    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    responses((status = 201, description = "Held", body = Held)))]
+pub async fn take(
+    State(app): State<App>,
+    Extension(Length(seconds)): Extension<Length>,
+    MaybeBuyer(caller): MaybeBuyer,
+    key: IdempotencyKey,
+    input: Input<Take>,
+) -> Result<(StatusCode, Json<Held>)> {
+    let now = app.clock.now();
+    let buyer = caller.map_or_else(|| guest(&app, &key), Ok)?;
+    let programme = programme(&app, &input.value).await?;
+    let lines = price(&programme, &input.value.lines, now)?;
+    let who = buyer.to_string();
+    let tag = store::tag(&app, &who);
+    let mut wishes = Vec::new();
+    for (line, offer) in &lines {
+        wishes.push((offer.places(), line.quantity));
+        wishes.extend(offer.terms.per_buyer.map(|limit| (Pool::allowance(offer.id, &tag, limit), line.quantity)));
+    }
+    // The tightest first: an allowance refuses more cheaply than a sold-out pool gives back.
+    wishes.sort_by_key(|(pool, _)| matches!(pool, Pool::Places { .. }));
+    let replaces = input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
+    let (until, print) = (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
+    let (places, around) = (add_up(wishes)?, pools(&programme, &tag));
+    let holder = store::holder(&app, &who, &key.0);
+    let wish = Wish { holder, places: &places, until, print, replaces: &replaces, around: &around };
+    let claims = store::hold(&app, &wish, now).await?;
+    let expires = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(until);
+    let lines: Vec<Line> = lines.into_iter().map(|(line, _)| line).collect();
+    let total = sum(&lines)?;
+    let (organisation, event) = (programme.event.organisation, programme.event.id);
+    let quote = Quote { hold: holder.id(), buyer, organisation, event, lines, total, claims, expires };
+    let held = Held {
+        id: quote.hold,
+        expires,
+        total,
+        quote: app.sealer.seal(Purpose::Quote, &quote).map_err(|error| Code::Internal.caused_by(error))?,
+        lines: quote.lines,
+        guest_token: match (caller, buyer) {
+            (None, Buyer::Guest(guest)) => Some(app.guest_credential(guest, now)?),
+            _ => None,
+        },
+    };
+    Ok((StatusCode::CREATED, Json(held)))
+}
+
+fn whole_seconds(now: Timestamp, seconds: u32) -> Result<Timestamp> {
+    Timestamp::from_second(now.as_second() + i64::from(seconds)).map_err(|error| Code::Internal.caused_by(error))
+}
+
+/// A guest is who sends this key: 122 bits that nobody guesses, kept from being read back by the deployment's secret.
+fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
+    let uuid = Uuid::parse_str(&key.0).map_err(|_| Refusal::invalid("Idempotency-Key", "a guest's must be a UUID"))?;
+    let secret = app.sealer.tag(Purpose::Guest, uuid.as_bytes());
+    let hidden: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Buyer::Guest(GuestId::derive(&[&hidden])))
+}
+
+async fn programme(app: &App, basket: &Take) -> Result<std::sync::Arc<Programme>> {
+    if !(1..=20).contains(&basket.lines.len()) {
+        return Err(Refusal::invalid("/lines", "must have 1 to 20 lines"));
+    }
+    if basket.replaces.len() > 10 {
+        return Err(Refusal::invalid("/replaces", "must have at most 10 holds"));
+    }
+    let programme = app.programme_of(basket.lines[0].offer).await?;
+    // What may not be seen is not there: drafts have no visitors, private events only those with the code.
+    if programme.event.visible_to(basket.code.as_deref()) { Ok(programme) } else { Code::NotFound.refuse() }
+}
+
+/// The lines with prices; lines of one offer are added up first, so that limits count them together.
+fn price<'a>(programme: &'a Programme, wants: &[Want], now: Timestamp) -> Result<Vec<(Line, &'a tessera::catalogue::Offer)>> {
+    let mut sums: Vec<(OfferId, u32)> = Vec::new();
+    for (place, want) in wants.iter().enumerate() {
+        if !(1..=40).contains(&want.quantity) {
+            return Err(Refusal::invalid(format!("/lines/{place}/quantity"), "must be between 1 and 40"));
+        }
+        match sums.iter_mut().find(|(offer, _)| *offer == want.offer) {
+            Some((_, sum)) => *sum += want.quantity,
+            None => sums.push((want.offer, want.quantity)),
+        }
+    }
+    let line = |(id, quantity): (OfferId, u32)| {
+        let offer = programme.offers.iter().find(|offer| offer.id == id);
+        let offer = offer.ok_or_else(|| Refusal::invalid("/lines", format!("{id} is not an offer of the same event")))?;
+        offer.may_sell(&programme.event, quantity, now)?;
+        let (name, unit) = (offer.terms.name.to_string(), offer.terms.price);
+        Ok((Line { offer: id, name, quantity, unit, amount: unit.times(quantity)? }, offer))
+    };
+    sums.into_iter().map(line).collect()
+}
+
+fn sum(lines: &[Line]) -> Result<Money> {
+    let mut amounts = lines.iter().map(|line| line.amount);
+    let first = amounts.next().ok_or(Code::InvalidInput)?;
+    Ok(amounts.try_fold(first, Money::plus)?)
+}
+
+fn own_key(hold: HoldId, tag: &[u8; 32]) -> Result<HoldKey> {
+    HoldKey::of(hold).filter(|key| key.belongs_to(tag)).ok_or_else(|| Code::NotFound.into())
+}
+
+/// Every pool in which a buyer may hold something of this event.
+fn pools(programme: &Programme, tag: &[u8; 32]) -> Vec<Pool> {
+    let mut pools: Vec<Pool> = Vec::new();
+    for offer in &programme.offers {
+        let allowance = offer.terms.per_buyer.map(|limit| Pool::allowance(offer.id, tag, limit));
+        for pool in std::iter::once(offer.places()).chain(allowance) {
+            if !pools.contains(&pool) {
+                pools.push(pool);
+            }
+        }
+    }
+    pools
+}
+
+/// Of which event.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct OfEvent {
+    /// The event.
+    event: EventId,
+}
+
+/// A hold of the caller, as the lanes tell of it.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct OwnHold {
+    /// The id.
+    id: HoldId,
+    /// Places.
+    places: u32,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires: Timestamp,
+}
+
+/// The caller's holds.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct OwnHolds {
+    items: Vec<OwnHold>,
+}
+
+/// List my own holds of an event that are neither over nor decided: an abandoned basket can be let go or replaced.
+#[utoipa::path(get, path = "/v1/holds", tag = "booking", security(("bearer" = [])), params(OfEvent),
+    responses((status = 200, description = "My holds", body = OwnHolds)))]
+pub async fn own(State(app): State<App>, buyer: Buyer, Params(query): Params<OfEvent>) -> Result<Json<OwnHolds>> {
+    let (now, who) = (app.clock.now(), buyer.to_string());
+    let programme = app.programme(query.event).await?;
+    let mut found: BTreeMap<HoldKey, OwnHold> = BTreeMap::new();
+    let places = pools(&programme, &store::tag(&app, &who)).into_iter().filter(|pool| matches!(pool, Pool::Places { .. }));
+    for pool in places {
+        for (key, claim) in store::own_holds(&app, &pool, &who, now).await? {
+            let expires = claim.m.until().unwrap_or(now);
+            let hold = found.entry(key).or_insert(OwnHold { id: key.id(), places: 0, expires });
+            hold.places += claim.m.quantity;
+        }
+    }
+    Ok(Json(OwnHolds { items: found.into_values().collect() }))
+}
+
+/// Let a hold go.
+#[utoipa::path(post, path = "/v1/holds/{id}/release", tag = "booking", security(("bearer" = [])),
+    params(("id" = HoldId, Path, description = "The hold"), OfEvent), responses((status = 204, description = "Let go")))]
+pub async fn release(
+    State(app): State<App>,
+    buyer: Buyer,
+    Path(id): Path<HoldId>,
+    Params(query): Params<OfEvent>,
+) -> Result<StatusCode> {
+    let tag = store::tag(&app, &buyer.to_string());
+    let holder = own_key(id, &tag)?;
+    let programme = app.programme(query.event).await?;
+    store::let_go(&app, holder, app.clock.now()).await?;
+    store::clear(&app, &pools(&programme, &tag), holder).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,136 @@
+//! What booking does when it hears of something, and when the clock strikes.
+
+use futures_util::future::{BoxFuture, try_join_all};
+use jiff::SignedDuration;
+use tessera::app::App;
+use tessera::booking::store::{self, Cancelling};
+use tessera::booking::{By, Ending, Register};
+use tessera::catalogue;
+use tessera::db::{Listing, Query};
+use tessera::error::{Code, Result};
+use tessera::id::{BookingId, EventId, OrderId};
+use tessera::message::{Envelope, Message};
+use tessera::order;
+use tessera::pool::{self, HoldKey};
+use tessera::queue::Job;
+
+/// One message.
+pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        match &envelope.message {
+            Message::EventPublished { event } => open(app, *event).await,
+            Message::OrderFreePlaced { order } | Message::PaymentAuthorized { order, .. } => decide(app, *order).await,
+            Message::OrderCancelled { order } => order_cancelled(app, *order).await,
+            Message::BookingCancelled { booking, .. } => free(app, *booking).await,
+            Message::EventCancelled { event } => begin_cancelling(app, *event).await,
+            Message::BookingEventCancelling { event, page } => cancel_page(app, *event, *page).await,
+            Message::AccountCodeRequested { .. }
+            | Message::EventChanged { .. }
+            | Message::PaymentCaptured { .. }
+            | Message::PaymentVoided { .. }
+            | Message::PaymentRefunded { .. }
+            | Message::BookingConfirmed { .. }
+            | Message::BookingLost { .. }
+            | Message::EntryIssued { .. }
+            | Message::MailingContinued { .. } => Err(Code::Internal.caused_by("this message is not for booking")),
+        }
+    })
+}
+
+/// The schedule's jobs.
+pub fn tick<'a>(app: &'a App, job: &'a Job) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        match job.job.as_str() {
+            "tidy" => tidy(app).await,
+            other => Err(Code::Internal.caused_by(format!("booking has no job {other}"))),
+        }
+    })
+}
+
+/// Opens the pools of an event that went on sale.
+async fn open(app: &App, event: EventId) -> Result<()> {
+    let offers = catalogue::store::offers(&app.db, event).await?;
+    let until = catalogue::store::event(&app.db, event).await?.value.ends()? + SignedDuration::from_hours(24 * 30);
+    let mut opened = Vec::new();
+    for offer in offers {
+        if !opened.contains(&offer.value.pool) {
+            pool::store::open(&app.db, offer.value.pool, offer.value.capacity, until).await?;
+            opened.push(offer.value.pool);
+        }
+    }
+    Ok(())
+}
+
+async fn decide(app: &App, order: OrderId) -> Result<()> {
+    let order = order::store::order(&app.db, order).await?.value;
+    store::decide(app, &order, app.clock.now()).await
+}
+
+/// The buyer gave an order up. If the money was faster, the booking it made is cancelled.
+async fn order_cancelled(app: &App, order: OrderId) -> Result<()> {
+    let now = app.clock.now();
+    let order = order::store::order(&app.db, order).await?.value;
+    let holder = HoldKey::of(order.quote.hold).ok_or(Code::NotFound)?;
+    match store::end(&app.db, holder, Ending::Released, now).await? {
+        Register::Ended { .. } | Register::Lost { .. } => store::give_back(app, holder, &order.quote.claims).await,
+        Register::Cancelled { .. } => Ok(()),
+        Register::Confirmed { booking } => {
+            let (register, _) = store::booking(&app.db, booking.id).await?;
+            app.db.change(register, now, |register| register.cancel(By::Buyer, now)).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Gives the places of a cancelled booking back.
+async fn free(app: &App, booking: BookingId) -> Result<()> {
+    let (register, booking) = store::booking(&app.db, booking).await?;
+    match register.value {
+        Register::Cancelled { .. } => {
+            let holder = HoldKey::of(booking.hold).ok_or(Code::NotFound)?;
+            store::give_back(app, holder, &booking.claims).await
+        }
+        Register::Confirmed { .. } | Register::Ended { .. } | Register::Lost { .. } => {
+            Err(Code::Internal.caused_by("told of a cancellation that is not in the register"))
+        }
+    }
+}
+
+async fn begin_cancelling(app: &App, event: EventId) -> Result<()> {
+    let first = Cancelling { event, page: 0, after: None };
+    app.db.put_new(first, vec![Message::BookingEventCancelling { event, page: 0 }], app.clock.now()).await?;
+    Ok(())
+}
+
+/// Cancels one page of an event's bookings; the note of how far it came carries the message for the next.
+async fn cancel_page(app: &App, event: EventId, page: u32) -> Result<()> {
+    let now = app.clock.now();
+    let progress = store::cancelling(&app.db, event).await?.ok_or(Code::NotFound)?;
+    if progress.value.page != page {
+        return Ok(());
+    }
+    let query = Query::of(Listing::Second, event).limit(50);
+    let (found, next) = app.db.list::<Register>(&query, progress.value.after.clone()).await?;
+    let ids = found.iter().filter_map(|register| register.value.booking()).map(|booking| booking.id);
+    try_join_all(ids.map(|id| async move {
+        // The listing lags: the register itself is read before it is changed.
+        let (register, _) = store::booking(&app.db, id).await?;
+        app.db.change(register, now, |register| register.cancel(By::Event, now)).await
+    }))
+    .await?;
+    let told = next.is_some().then_some(Message::BookingEventCancelling { event, page: page + 1 });
+    let done = Cancelling { event, page: page + 1, after: next };
+    app.db.replace(&progress, done, told.into_iter().collect(), now).await?;
+    Ok(())
+}
+
+/// Ends holds whose time is over and notes sold ones as sold, pool by pool. Nothing depends on it: whoever needs a place
+/// does the same for the lane they need. It keeps the availability that people are shown near the truth.
+async fn tidy(app: &App) -> Result<()> {
+    let (now, mut back) = (app.clock.now(), 0);
+    for pool in pool::store::opened(&app.db).await? {
+        back += store::tidy(app, &pool, now).await?;
+    }
+    tracing::info!(back, "tidied");
+    Ok(())
+}

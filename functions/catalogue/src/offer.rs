@@ -1,0 +1,167 @@
+//! Offers of an event.
+
+use crate::event::managed;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tessera::app::App;
+use tessera::auth::Account;
+use tessera::catalogue::{Event, Offer, Sale, SaleStatus, State as EventState, Terms, check_capacity, store};
+use tessera::db::{Put, Replace};
+use tessera::error::{Code, Refusal, Result};
+use tessera::http::{IdempotencyKey, IfMatch, Input, Path, etag};
+use tessera::id::{EventId, OfferId, PoolId};
+use tessera::money::Money;
+use tessera::text::Text;
+
+/// A new offer: with a capacity of its own, or drawing from another offer's pool.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Add {
+    /// Places of its own, 1 to 100,000. Say either this or `pool`.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 100_000)]
+    capacity: Option<u32>,
+    /// The pool of another offer of the event, to share it.
+    #[serde(default)]
+    pool: Option<PoolId>,
+    /// The ticket type.
+    #[schema(example = "Standing")]
+    name: Text<1, 100>,
+    /// Price of one place.
+    price: Money,
+    /// When it may be bought.
+    #[serde(default)]
+    sale: Sale,
+    /// At most so many in one order, 1 to 40; 10 if nothing is said.
+    #[schema(minimum = 1, maximum = 40)]
+    per_order: Option<u32>,
+    /// At most so many for one buyer over all orders, 1 to 40.
+    #[schema(minimum = 1, maximum = 40)]
+    per_buyer: Option<u32>,
+}
+
+/// An offer.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct OfferView {
+    /// The id: name it in a hold.
+    id: OfferId,
+    /// Its event.
+    event: EventId,
+    /// The capacity it draws from.
+    pool: PoolId,
+    /// The pool's size.
+    capacity: u32,
+    /// Places left in the pool, a second old at most; absent where it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<u32>,
+    /// Where the sale stands.
+    sale_status: SaleStatus,
+    /// The ETag that a change of this offer needs; for its organisation only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    /// What is written about it.
+    #[serde(flatten)]
+    terms: Terms,
+}
+
+/// The view of an offer.
+///
+/// # Errors
+/// As [`Event::starts`].
+pub fn view(offer: &Offer, event: &Event, version: Option<u64>, available: Option<u32>, now: Timestamp) -> Result<OfferView> {
+    Ok(OfferView {
+        id: offer.id,
+        event: offer.event,
+        pool: offer.pool,
+        capacity: offer.capacity,
+        available,
+        sale_status: offer.sale_status(event, now)?,
+        etag: version.map(|version| format!("\"v{version}\"")),
+        terms: offer.terms.clone(),
+    })
+}
+
+/// Add an offer to a draft. Offers that share a pool sell the same places at different terms.
+#[utoipa::path(post, path = "/v1/events/{id}/offers", tag = "catalogue", security(("bearer" = [])), request_body = Add,
+    params(("id" = EventId, Path, description = "The event"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    responses((status = 201, description = "Added", body = OfferView)))]
+pub async fn add(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<EventId>,
+    key: IdempotencyKey,
+    input: Input<Add>,
+) -> Result<Response> {
+    let (Add { capacity, pool, name, price, sale, per_order, per_buyer }, now) = (input.value, app.clock.now());
+    let terms = Terms { name, price, sale, per_order: per_order.unwrap_or(10), per_buyer };
+    let event = managed(&app, caller, id).await?.value;
+    terms.check()?;
+    let siblings = store::offers(&app.db, id).await?;
+    if let Some(other) = siblings.iter().find(|other| other.value.terms.price.currency != terms.price.currency) {
+        let currency = other.value.terms.price.currency.code();
+        return Err(Refusal::invalid("/price/currency", format!("the event's offers are in {currency}")));
+    }
+    let offer = OfferId::derive(&[&id.to_string(), &key.0]);
+    let (pool, capacity) = match (capacity, pool) {
+        (Some(capacity), None) => (PoolId::from_uuid(offer.uuid()), capacity),
+        (None, Some(pool)) => {
+            let owner = siblings.iter().find(|other| other.value.pool == pool);
+            let owner = owner.ok_or_else(|| Refusal::invalid("/pool", "is not a pool of this event"))?;
+            (pool, owner.value.capacity)
+        }
+        _ => return Err(Refusal::invalid("/capacity", "say either capacity or pool")),
+    };
+    check_capacity(capacity)?;
+    let new = Offer { id: offer, event: id, pool, capacity, terms, created: now, print: input.print.clone() };
+    // Pools are opened when the event is published: an offer with a pool of its own cannot come later.
+    let known = siblings.iter().any(|other| other.value.id == offer);
+    let shares = siblings.iter().any(|other| other.value.pool == pool && other.value.id != offer);
+    match event.state {
+        EventState::Cancelled { .. } => return Err(Code::WrongState.because("the event is cancelled")),
+        EventState::Published { .. } if !known && !shares => {
+            return Err(Code::WrongState.because("the event is published: only offers that share a pool can be added"));
+        }
+        EventState::Draft | EventState::Published { .. } => {}
+    }
+    match app.db.put_new(new, Vec::new(), now).await? {
+        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
+        put => {
+            let offer = put.stored();
+            let body = view(&offer.value, &event, Some(offer.version), None, now)?;
+            Ok((StatusCode::CREATED, etag(offer.version), Json(body)).into_response())
+        }
+    }
+}
+
+/// Replace an offer's terms. What was quoted before stays as quoted. The currency stays.
+#[utoipa::path(put, path = "/v1/events/{id}/offers/{offer}", tag = "catalogue", security(("bearer" = [])), request_body = Terms,
+    params(("id" = EventId, Path, description = "The event"), ("offer" = OfferId, Path, description = "The offer"),
+        ("If-Match" = String, Header, description = "The ETag that was read")),
+    responses((status = 200, description = "Replaced", body = OfferView)))]
+pub async fn edit(
+    State(app): State<App>,
+    caller: Account,
+    Path((id, offer)): Path<(EventId, OfferId)>,
+    version: IfMatch,
+    input: Input<Terms>,
+) -> Result<Response> {
+    let (terms, now) = (input.value, app.clock.now());
+    let event = managed(&app, caller, id).await?.value;
+    terms.check()?;
+    let offer = store::offer(&app.db, id, offer).await?;
+    version.check(offer.version)?;
+    if terms.price.currency != offer.value.terms.price.currency {
+        return Err(Refusal::invalid("/price/currency", "cannot change"));
+    }
+    match app.db.replace(&offer, Offer { terms, ..offer.value.clone() }, Vec::new(), now).await? {
+        Replace::Changed(_) => Code::VersionChanged.refuse(),
+        Replace::Done(offer) => {
+            let body = view(&offer.value, &event, Some(offer.version), None, now)?;
+            Ok((etag(offer.version), Json(body)).into_response())
+        }
+    }
+}
