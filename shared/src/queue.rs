@@ -22,6 +22,10 @@ pub struct Job {
 pub type Work = for<'a> fn(&'a App, &'a Envelope) -> BoxFuture<'a, Result<()>>;
 /// What a worker does when a schedule fires.
 pub type Tick = for<'a> fn(&'a App, &'a Job) -> BoxFuture<'a, Result<()>>;
+/// [`Work`] of a worker that has something of its own at hand: a provider, a signing key.
+pub type WorkWith<T> = for<'a> fn(&'a App, &'a T, &'a Envelope) -> BoxFuture<'a, Result<()>>;
+/// [`Tick`] of such a worker.
+pub type TickWith<T> = for<'a> fn(&'a App, &'a T, &'a Job) -> BoxFuture<'a, Result<()>>;
 /// A boxed error, as the Lambda runtime takes it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -40,21 +44,24 @@ impl Worker {
     /// The worker of a capability: SQS batches go to `work`, schedules to `tick`.
     #[must_use]
     pub fn of(app: App, work: Work, tick: Tick) -> Self {
+        Self::with(app, (work, tick), |app, (work, _), envelope| work(app, envelope), |app, (_, tick), job| tick(app, job))
+    }
+
+    /// As [`Self::of`], with something of the worker's own.
+    pub fn with<T: Clone + Send + Sync + 'static>(app: App, own: T, work: WorkWith<T>, tick: TickWith<T>) -> Self {
         Self::new(move |event| {
-            let app = app.clone();
+            let (app, own) = (app.clone(), own.clone());
             Box::pin(async move {
                 if event.get("Records").is_some() {
                     let event: SqsEvent = serde_json::from_value(event)?;
-                    return Ok(serde_json::to_value(batch(&app, event, work).await)?);
+                    return Ok(serde_json::to_value(batch(&app, &own, event, work).await)?);
                 }
                 let job: Job = serde_json::from_value(event)?;
                 let action: Arc<str> = format!("schedule {}", job.job).into();
                 let scope = Scope { correlation: None, action: action.clone() };
-                let done = telemetry::within(scope, tick(&app, &job)).await;
+                let done = telemetry::within(scope, tick(&app, &own, &job)).await;
                 count(&app, &action);
-                done.inspect_err(
-                    |refusal| tracing::error!(action = &*action, %refusal, "a scheduled job failed"),
-                )?;
+                done.inspect_err(|refusal| tracing::error!(action = &*action, %refusal, "a scheduled job failed"))?;
                 Ok(Value::Null)
             })
         })
@@ -76,10 +83,10 @@ fn count(app: &App, action: &Arc<str>) {
 }
 
 /// Works through a batch, all messages at once; those that failed are named, and only those come back.
-async fn batch(app: &App, event: SqsEvent, work: Work) -> SqsBatchResponse {
+async fn batch<T: Sync>(app: &App, own: &T, event: SqsEvent, work: WorkWith<T>) -> SqsBatchResponse {
     let failed = join_all(event.records.into_iter().map(|record| async move {
         let id = record.message_id.clone().unwrap_or_default();
-        match one(app, &record, work).await {
+        match one(app, own, &record, work).await {
             Ok(()) => None,
             Err(error) => {
                 let tries = record.attributes.get("ApproximateReceiveCount").map_or("?", String::as_str);
@@ -95,12 +102,12 @@ async fn batch(app: &App, event: SqsEvent, work: Work) -> SqsBatchResponse {
     response
 }
 
-async fn one(app: &App, record: &SqsMessage, work: Work) -> Result<(), Error> {
+async fn one<T: Sync>(app: &App, own: &T, record: &SqsMessage, work: WorkWith<T>) -> Result<(), Error> {
     let envelope: Envelope = serde_json::from_str(record.body.as_deref().unwrap_or_default())?;
     let kind = kind(&envelope);
     let action: Arc<str> = format!("message {kind}").into();
     let scope = Scope { correlation: envelope.correlation.clone(), action: action.clone() };
-    let done = telemetry::within(scope, work(app, &envelope)).await;
+    let done = telemetry::within(scope, work(app, own, &envelope)).await;
     count(app, &action);
     done?;
     tracing::info!(message = %envelope.id, kind, request_id = envelope.correlation, "done");

@@ -21,13 +21,13 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::EventPublished { event } => open(app, *event).await,
             Message::OrderFreePlaced { order } | Message::PaymentAuthorized { order, .. } => decide(app, *order).await,
             Message::OrderCancelled { order } => order_cancelled(app, *order).await,
+            Message::PaymentVoided { order, .. } => unpaid(app, *order).await,
             Message::BookingCancelled { booking, .. } => free(app, *booking).await,
             Message::EventCancelled { event } => begin_cancelling(app, *event).await,
             Message::BookingEventCancelling { event, page } => cancel_page(app, *event, *page).await,
             Message::AccountCodeRequested { .. }
             | Message::EventChanged { .. }
             | Message::PaymentCaptured { .. }
-            | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
             | Message::BookingConfirmed { .. }
             | Message::BookingLost { .. }
@@ -80,6 +80,21 @@ async fn order_cancelled(app: &App, order: OrderId) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// The money is gone. Mostly because the booking is; but an authorisation can also run out before it is captured, and
+/// then the booking it had secured ends.
+async fn unpaid(app: &App, order: OrderId) -> Result<()> {
+    let (order, now) = (order::store::order(&app.db, order).await?.value, app.clock.now());
+    let holder = HoldKey::of(order.quote.hold).ok_or(Code::NotFound)?;
+    for holder in [holder, holder.again()] {
+        let register = store::register_of(&app.db, holder).await?;
+        let booked = |register: &Register| register.booking().is_some_and(|booking| booking.order == order.id);
+        if let Some(register) = register.filter(|register| booked(&register.value)) {
+            app.db.change(register, now, |register| register.cancel(By::Payment, now)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives the places of a cancelled booking back.

@@ -1,6 +1,43 @@
-//! order
+//! The order capability: from the signed quote to the tickets.
+//!
+//! | file | use cases |
+//! |---|---|
+//! | [`orders`] | place, read, list, give up |
+//! | [`worker`] | what happened elsewhere, noted in the order |
+//!
+//! Rules and the kept form are in [`tessera::order`].
+
+pub mod orders;
+pub mod worker;
+
 use tessera::app::App;
-/// r
-pub fn router(_: App) -> Result<axum::Router, tessera::config::ConfigError> { Ok(axum::Router::new()) }
-/// w
-pub fn worker(_: App) -> Result<tessera::queue::Worker, tessera::config::ConfigError> { Ok(tessera::queue::Worker::new(|_| Box::pin(async { Ok(serde_json::Value::Null) }))) }
+use tessera::config::ConfigError;
+use tessera::queue::Worker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(orders::mine, orders::place))
+        .routes(routes!(orders::one))
+        .routes(routes!(orders::give_up))
+        .routes(routes!(orders::of_event))
+}
+
+/// The function that the gateway calls.
+///
+/// # Errors
+/// None today.
+pub fn router(app: App) -> Result<axum::Router, ConfigError> {
+    Ok(tessera::http::serve(routes(), app))
+}
+
+/// The function that queues call.
+///
+/// # Errors
+/// None today.
+pub fn worker(app: App) -> Result<Worker, ConfigError> {
+    Ok(Worker::of(app, worker::work, worker::tick))
+}

@@ -1,6 +1,50 @@
-//! payment
+//! The payment capability: money is authorised first and taken only once the places are secured.
+//!
+//! | file | use cases |
+//! |---|---|
+//! | [`payments`] | open a payment for an order, read it |
+//! | [`webhook`] | what the provider reports |
+//! | [`worker`] | capture, void or refund when the booking's fate is known |
+//! | [`stripe`] | the Stripe adapter |
+//!
+//! Rules and the kept form are in [`tessera::payment`].
+
+pub mod payments;
+pub mod stripe;
+pub mod webhook;
+pub mod worker;
+
+use std::sync::Arc;
+use stripe::Stripe;
 use tessera::app::App;
-/// r
-pub fn router(_: App) -> Result<axum::Router, tessera::config::ConfigError> { Ok(axum::Router::new()) }
-/// w
-pub fn worker(_: App) -> Result<tessera::queue::Worker, tessera::config::ConfigError> { Ok(tessera::queue::Worker::new(|_| Box::pin(async { Ok(serde_json::Value::Null) }))) }
+use tessera::config::ConfigError;
+use tessera::queue::Worker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(payments::open))
+        .routes(routes!(payments::one))
+        .routes(routes!(webhook::stripe))
+}
+
+/// The function that the gateway calls.
+///
+/// # Errors
+/// Names the setting that is missing or malformed.
+pub fn router(app: App) -> Result<axum::Router, ConfigError> {
+    let stripe = Arc::new(Stripe::new(&app.config)?);
+    Ok(tessera::http::serve(routes().layer(axum::Extension(stripe)), app))
+}
+
+/// The function that queues call.
+///
+/// # Errors
+/// Names the setting that is missing or malformed.
+pub fn worker(app: App) -> Result<Worker, ConfigError> {
+    let stripe = Arc::new(Stripe::new(&app.config)?);
+    Ok(worker::worker(app, stripe))
+}

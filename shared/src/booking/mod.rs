@@ -100,6 +100,8 @@ pub enum By {
     Organiser,
     /// The event was cancelled.
     Event,
+    /// The money was not to be had after all.
+    Payment,
 }
 
 /// The decision of one hold.
@@ -200,7 +202,7 @@ impl Register {
 pub fn may_cancel(by: By, starts: Timestamp, now: Timestamp) -> Result<()> {
     match by {
         By::Buyer if now >= starts => Err(Code::WrongState.because("the event has begun")),
-        By::Buyer | By::Organiser | By::Event => Ok(()),
+        By::Buyer | By::Organiser | By::Event | By::Payment => Ok(()),
     }
 }
 

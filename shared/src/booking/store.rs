@@ -428,6 +428,10 @@ async fn again(
     order: &Order,
     now: Timestamp,
 ) -> Result<bool> {
+    // An earlier delivery of the same message may have got this far.
+    if let Some(register) = register_of(&app.db, holder).await? {
+        return Ok(register.value.booking().is_some());
+    }
     let places = order.quote.lines.iter().map(|line| {
         let offer = programme.offers.iter().find(|offer| offer.id == line.offer).ok_or(Code::NotFound)?;
         Ok((offer.places(), line.quantity))
@@ -440,8 +444,6 @@ async fn again(
         Err(refusal) if [Code::SoldOut, Code::LimitReached, Code::HoldGone].contains(&refusal.code) => {
             return Ok(false);
         }
-        // An earlier delivery of the same message got this far.
-        Err(refusal) if refusal.code == Code::HoldDecided => return Ok(true),
         Err(refusal) => return Err(refusal),
     };
     Ok(confirm(app, holder, &order.quote, &claims, order, now).await?.booking().is_some())

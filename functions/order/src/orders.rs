@@ -1,0 +1,178 @@
+//! Orders, as buyers and organisers see them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tessera::app::App;
+use tessera::auth::{Account, Buyer, MaybeBuyer};
+use tessera::booking::{self, Line, Quote, Register};
+use tessera::db::{Listing, Put, Query};
+use tessera::error::{Code, Refusal, Result};
+use tessera::http::{Input, Params, Path};
+use tessera::id::{BookingId, EventId, HoldId, OrderId, OrganisationId};
+use tessera::identity::Action;
+use tessera::money::Money;
+use tessera::order::{Contact, Order, Reason, State as OrderState, Status, Step};
+use tessera::page::{Page, Paging};
+use tessera::pool::HoldKey;
+use tessera::sign::Purpose;
+
+/// What turns a hold into an order.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The hold's quote, as it came.
+    #[schema(max_length = 20000)]
+    quote: String,
+    /// Who buys.
+    contact: Contact,
+}
+
+/// An order.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct View {
+    /// The id.
+    id: OrderId,
+    /// Where it stands.
+    status: Status,
+    /// The hold it came from.
+    hold: HoldId,
+    /// Who sells.
+    organisation: OrganisationId,
+    /// What it admits to.
+    event: EventId,
+    /// The lines.
+    lines: Vec<Line>,
+    /// Their sum.
+    total: Money,
+    /// Who buys.
+    contact: Contact,
+    /// Until when the places are kept for payment.
+    #[schema(value_type = String, format = DateTime)]
+    pay_until: Timestamp,
+    /// Once confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    booking: Option<BookingId>,
+    /// Once cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    /// What happened, in order.
+    history: Vec<Step>,
+}
+
+fn view(order: &Order, now: Timestamp) -> View {
+    let Quote { hold, organisation, event, lines, total, expires, .. } = order.quote.clone();
+    let (booking, reason) = match order.state {
+        OrderState::Pending => (None, None),
+        OrderState::Confirmed { booking, .. } => (Some(booking), None),
+        OrderState::Cancelled { reason, .. } => (None, Some(reason)),
+    };
+    let (id, status, contact, history) = (order.id, order.status(now), order.contact.clone(), order.history.clone());
+    View { id, status, hold, organisation, event, lines, total, contact, pay_until: expires, booking, reason, history }
+}
+
+/// Order what a hold keeps. A hold makes one order: sending it again answers with the first. An order that costs nothing
+/// confirms at once; any other waits for its payment.
+#[utoipa::path(post, path = "/v1/orders", tag = "order", security(("bearer" = [])), request_body = Place,
+    responses((status = 201, description = "Placed", body = View)))]
+pub async fn place(State(app): State<App>, buyer: Buyer, input: Input<Place>) -> Result<(StatusCode, Json<View>)> {
+    let now = app.clock.now();
+    let quote: Option<Quote> = app.sealer.open(Purpose::Quote, &input.value.quote);
+    let quote = quote.filter(|quote| quote.buyer == buyer).ok_or_else(|| Refusal::invalid("/quote", "is not a quote of yours"))?;
+    if let Some(known) = app.db.get::<Order>(&tessera::db::Key::new(OrderId::from_uuid(quote.hold.uuid()), "-")).await? {
+        return answer(&known.value, &input.print, now);
+    }
+    // An Idempotency-Key that was used again after its hold had ended leads to a hold that can never be confirmed:
+    // better to hear of it before paying than after.
+    let register = match HoldKey::of(quote.hold) {
+        Some(holder) => booking::store::register_of(&app.db, holder).await?,
+        None => None,
+    };
+    match register.map(|register| register.value) {
+        None => {}
+        Some(Register::Ended { .. } | Register::Lost { .. }) => return Code::HoldGone.refuse(),
+        Some(Register::Confirmed { .. } | Register::Cancelled { .. }) => return Code::HoldDecided.refuse(),
+    }
+    let (order, told) = Order::place(quote, input.value.contact, input.print.clone(), now)?;
+    match app.db.put_new(order, told, now).await? {
+        Put::Done(order) | Put::Existed(order) => answer(&order.value, &input.print, now),
+    }
+}
+
+fn answer(order: &Order, print: &str, now: Timestamp) -> Result<(StatusCode, Json<View>)> {
+    if order.print != print {
+        return Err(Code::KeyReused.because("this hold has been ordered with other data"));
+    }
+    Ok((StatusCode::CREATED, Json(view(order, now))))
+}
+
+/// The secret of the order's link.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The secret of the order's link, instead of a credential.
+    key: Option<String>,
+}
+
+/// Read an order.
+#[utoipa::path(get, path = "/v1/orders/{id}", tag = "order", security(("bearer" = []), ()),
+    params(("id" = OrderId, Path, description = "The order"), Link),
+    responses((status = 200, description = "The order", body = View)))]
+pub async fn one(
+    State(app): State<App>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<OrderId>,
+    Params(link): Params<Link>,
+) -> Result<Json<View>> {
+    let order = app.order_for(id, caller, link.key.as_deref()).await?;
+    Ok(Json(view(&order.value, app.clock.now())))
+}
+
+/// Give up an order before it is paid. Its places go back on sale. Giving up again changes nothing.
+#[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "order", security(("bearer" = []), ()),
+    params(("id" = OrderId, Path, description = "The order"), Link),
+    responses((status = 200, description = "Given up", body = View)))]
+pub async fn give_up(
+    State(app): State<App>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<OrderId>,
+    Params(link): Params<Link>,
+) -> Result<Json<View>> {
+    let now = app.clock.now();
+    let order = app.order_for(id, caller, link.key.as_deref()).await?;
+    let order = app.db.change(order, now, |order| order.give_up(now)).await?;
+    Ok(Json(view(&order.value, now)))
+}
+
+async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Result<Json<Page<View>>> {
+    let (list, now) = (format!("orders of {of}"), app.clock.now());
+    let query = Query::of(listing, of).newest_first().limit(paging.limit()?);
+    let (orders, next) = app.db.list::<Order>(&query, paging.after(&app.sealer, &list)?).await?;
+    let views = orders.iter().map(|order| view(&order.value, now)).collect();
+    Ok(Json(Page::new(views, next.as_ref(), &app.sealer, &list)?))
+}
+
+/// List my orders, the newest first.
+#[utoipa::path(get, path = "/v1/orders", tag = "order", security(("bearer" = [])), params(Paging),
+    responses((status = 200, description = "A page of orders", body = Page<View>)))]
+pub async fn mine(State(app): State<App>, buyer: Buyer, Params(paging): Params<Paging>) -> Result<Json<Page<View>>> {
+    page(&app, Listing::First, buyer.to_string(), &paging).await
+}
+
+/// List the orders of my organisation's event, the newest first.
+#[utoipa::path(get, path = "/v1/events/{id}/orders", tag = "order", security(("bearer" = [])),
+    params(("id" = EventId, Path, description = "The event"), Paging),
+    responses((status = 200, description = "A page of orders", body = Page<View>)))]
+pub async fn of_event(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<EventId>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
+    let organisation = app.programme(id).await?.event.organisation;
+    app.authorize(caller.id, Action::ManageBookings, organisation).await?;
+    page(&app, Listing::Second, id.to_string(), &paging).await
+}

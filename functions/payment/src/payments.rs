@@ -1,0 +1,157 @@
+//! Payments, as buyers see them.
+
+use crate::stripe::Stripe;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tessera::app::App;
+use tessera::auth::{Buyer, MaybeBuyer};
+use tessera::error::{Code, Refusal, Result};
+use tessera::http::{Input, Params, Path};
+use tessera::id::{OrderId, PaymentId};
+use tessera::money::Money;
+use tessera::payment::{Payment, Provider, State as PaymentState, store};
+
+/// How to pay.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    provider: Provider,
+    /// Where the provider's page sends the buyer afterwards: https, or http on this machine.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    return_url: Option<String>,
+}
+
+/// Where a payment stands.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The buyer has not paid.
+    Open,
+    /// The provider keeps the money ready.
+    Authorized,
+    /// The money was taken.
+    Captured,
+    /// Let go without taking anything.
+    Voided,
+    /// Taken and given back.
+    Refunded,
+}
+
+/// A payment.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct View {
+    /// The id.
+    id: PaymentId,
+    /// The order it pays.
+    order: OrderId,
+    /// Who moves the money.
+    provider: Provider,
+    /// How much.
+    amount: Money,
+    /// Where it stands.
+    status: Status,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declined: Option<String>,
+    /// With it the provider's own form takes the payment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    /// The page on which to pay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pay_url: Option<String>,
+}
+
+fn view(payment: &Payment, stripe: &Stripe, return_url: Option<&str>) -> View {
+    let status = match payment.state {
+        PaymentState::Open => Status::Open,
+        PaymentState::Authorized { .. } => Status::Authorized,
+        PaymentState::Captured { .. } => Status::Captured,
+        PaymentState::Voided { .. } => Status::Voided,
+        PaymentState::Refunded { .. } => Status::Refunded,
+    };
+    let payable = payment.intent.as_ref().filter(|_| matches!(status, Status::Open));
+    View {
+        id: payment.id,
+        order: payment.order,
+        provider: payment.provider,
+        amount: payment.amount,
+        status,
+        declined: payment.declined.clone(),
+        client_secret: payable.map(|intent| intent.client_secret.clone()),
+        pay_url: payable.and_then(|intent| stripe.pay_url(intent, return_url)),
+    }
+}
+
+/// The secret of the order's link.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The secret of the order's link, instead of a credential.
+    key: Option<String>,
+}
+
+/// Open a payment for an order, or get the one that is open: an order is paid once. Nothing more is needed from the
+/// client after the buyer has paid at the provider.
+#[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payment", security(("bearer" = []), ()), request_body = Open,
+    params(("id" = OrderId, Path, description = "The order"), Link),
+    responses((status = 201, description = "Open", body = View)))]
+pub async fn open(
+    State(app): State<App>,
+    Extension(stripe): Extension<Arc<Stripe>>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<OrderId>,
+    Params(link): Params<Link>,
+    input: Input<Open>,
+) -> Result<(StatusCode, Json<View>)> {
+    let (Open { provider, return_url }, now) = (input.value, app.clock.now());
+    check(return_url.as_deref())?;
+    let order = app.order_for(id, caller, link.key.as_deref()).await?.value;
+    order.may_pay(now)?;
+    let new = Payment::new(order.id, order.quote.buyer, provider, order.quote.total, now);
+    let payment = app.db.put_new(new, Vec::new(), now).await?.stored();
+    let payment = match payment.value.intent {
+        Some(_) => payment,
+        None => {
+            let intent = match provider {
+                Provider::Stripe => stripe.open(&payment.value).await?,
+            };
+            let rule = |payment: &Payment| {
+                let opened = Payment { intent: Some(intent.clone()), ..payment.clone() };
+                Ok(payment.intent.is_none().then_some((opened, Vec::new())))
+            };
+            app.db.change(payment, now, rule).await?
+        }
+    };
+    Ok((StatusCode::CREATED, Json(view(&payment.value, &stripe, return_url.as_deref()))))
+}
+
+fn check(return_url: Option<&str>) -> Result<()> {
+    let Some(text) = return_url else { return Ok(()) };
+    let fault = || Refusal::invalid("/return_url", "must be an https URL of at most 500 characters");
+    let url = reqwest::Url::parse(text).map_err(|_| fault())?;
+    let near = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let good = text.len() <= 500 && (url.scheme() == "https" || (url.scheme() == "http" && near));
+    if good { Ok(()) } else { Err(fault()) }
+}
+
+/// Read a payment.
+#[utoipa::path(get, path = "/v1/payments/{id}", tag = "payment", security(("bearer" = [])),
+    params(("id" = PaymentId, Path, description = "The payment")),
+    responses((status = 200, description = "The payment", body = View)))]
+pub async fn one(
+    State(app): State<App>,
+    Extension(stripe): Extension<Arc<Stripe>>,
+    buyer: Buyer,
+    Path(id): Path<PaymentId>,
+) -> Result<Json<View>> {
+    let payment = store::payment(&app.db, id).await?.value;
+    if payment.buyer != buyer {
+        return Code::NotFound.refuse();
+    }
+    Ok(Json(view(&payment, &stripe, None)))
+}

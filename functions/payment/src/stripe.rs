@@ -1,0 +1,391 @@
+//! The Stripe adapter: PaymentIntents with manual capture, and webhook signatures.
+//!
+//! Our own typed calls: five of them, form-encoded, against the pinned API version. Every call that moves money carries
+//! an Idempotency-Key made of our payment's id, so that a repeated call is answered, not repeated. One layer of retries,
+//! here for callers who wait; the worker's calls are repeated by the queue.
+//!
+//! Source: <https://docs.stripe.com/api>, <https://docs.stripe.com/webhooks#verify-manually>.
+
+use aws_lc_rs::hmac;
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::time::Duration;
+use tessera::config::{Config, ConfigError};
+use tessera::error::{Code, Refusal, Result};
+use tessera::money::Money;
+use tessera::payment::{Act, Fact, Intent, Payment};
+use tessera::sign::random;
+
+/// The version of Stripe's API this adapter was written against.
+const VERSION: &str = "2025-03-31.basil";
+/// How old or early a signed webhook may be, seconds.
+const TOLERANCE: i64 = 300;
+/// How long one call may take.
+const DEADLINE: Duration = Duration::from_secs(8);
+/// How often a call is tried while somebody waits.
+const TRIES: u32 = 3;
+
+/// A client of one Stripe account.
+pub struct Stripe {
+    http: reqwest::Client,
+    base: String,
+    secret: String,
+    webhook_secrets: Vec<String>,
+    pay_page: Option<String>,
+}
+
+/// A PaymentIntent, as far as it matters here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PaymentIntent {
+    /// `pi_…`
+    pub id: String,
+    status: String,
+    client_secret: Option<String>,
+    #[serde(default)]
+    amount_capturable: i64,
+    currency: String,
+    last_payment_error: Option<ApiError>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// What we gave Stripe to remember.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Metadata {
+    /// Our payment.
+    pub payment_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Charge {
+    payment_intent: Option<String>,
+    amount: i64,
+    #[serde(default)]
+    amount_refunded: i64,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct ApiError {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    code: Option<String>,
+    decline_code: Option<String>,
+    message: Option<String>,
+    payment_intent: Option<Box<PaymentIntent>>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ApiError,
+}
+
+#[derive(Deserialize)]
+struct Refund {
+    status: Option<String>,
+}
+
+/// What a webhook reports.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Our payment, as Stripe remembers it.
+    pub payment: Option<String>,
+    /// The PaymentIntent it is about.
+    pub intent: Option<String>,
+    /// What happened.
+    pub fact: Fact,
+}
+
+#[derive(Deserialize)]
+struct EventBody {
+    #[serde(rename = "type")]
+    kind: String,
+    data: EventData,
+}
+
+#[derive(Deserialize)]
+struct EventData {
+    object: serde_json::Value,
+}
+
+impl PaymentIntent {
+    /// What its status says has happened; nothing while the buyer has not paid.
+    fn fact(&self) -> Option<Fact> {
+        match self.status.as_str() {
+            "requires_capture" => {
+                let currency = self.currency.to_uppercase().parse().ok()?;
+                Some(Fact::Authorized { amount: Money::new(self.amount_capturable, currency) })
+            }
+            "succeeded" => Some(Fact::Captured),
+            "canceled" => Some(Fact::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// How a call ended, other than well.
+enum Failure {
+    /// No answer, or one that says "later".
+    Passing(String),
+    /// A refusal that will stay one.
+    Final(ApiError),
+}
+
+impl Failure {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Passing(why) => Code::ProviderUnavailable.caused_by(why),
+            Self::Final(error) if error.kind.as_deref() == Some("card_error") => {
+                Code::PaymentRefused.because(error.message.unwrap_or_default())
+            }
+            Self::Final(error) => Code::Internal.caused_by(format!("stripe refused: {error:?}")),
+        }
+    }
+}
+
+impl Stripe {
+    /// Reads `STRIPE_SECRET_KEY`, `STRIPE_WEBHOOK_SECRETS` (comma-separated: two while one is being replaced),
+    /// `STRIPE_BASE_URL` (default: Stripe) and `STRIPE_PAY_PAGE` (with `{intent}` and `{client_secret}`, optional).
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let base = config.optional("STRIPE_BASE_URL").unwrap_or("https://api.stripe.com").trim_end_matches('/').to_owned();
+        let http = reqwest::Client::builder().timeout(DEADLINE).tcp_nodelay(true).build();
+        let secrets = config.require("STRIPE_WEBHOOK_SECRETS")?.split(',').map(|secret| secret.trim().to_owned());
+        Ok(Self {
+            http: http.map_err(|error| config.wrong("STRIPE_BASE_URL", &error.to_string()))?,
+            base,
+            secret: config.require("STRIPE_SECRET_KEY")?.to_owned(),
+            webhook_secrets: secrets.filter(|secret| !secret.is_empty()).collect(),
+            pay_page: config.optional("STRIPE_PAY_PAGE").map(str::to_owned),
+        })
+    }
+
+    async fn once(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<serde_json::Value, Failure> {
+        let call = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.secret).header("Stripe-Version", VERSION);
+        let answer = call.header("Idempotency-Key", key).form(form).send().await;
+        let answer = answer.map_err(|error| Failure::Passing(error.to_string()))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| Failure::Passing(error.to_string()))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| Failure::Passing(error.to_string()));
+        }
+        // 409 is the same key in flight, 429 is too many at once.
+        if status.is_server_error() || matches!(status.as_u16(), 409 | 429) {
+            return Err(Failure::Passing(format!("{status}: {}", String::from_utf8_lossy(&body))));
+        }
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(body) => Err(Failure::Final(body.error)),
+            Err(_) => Err(Failure::Passing(format!("{status} without an error object"))),
+        }
+    }
+
+    /// Repeats a call that failed in passing, after a random pause of up to 0.2, then 0.4 seconds ("full jitter").
+    async fn patiently(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<serde_json::Value, Failure> {
+        let mut tries = 1;
+        loop {
+            match self.once(path, form, key).await {
+                Err(Failure::Passing(why)) if tries < TRIES => {
+                    tracing::warn!(path, tries, why, "stripe call failed in passing");
+                    let bound = 200u64 << (tries - 1);
+                    let random = random::<8>().map(u64::from_be_bytes).unwrap_or(bound / 2);
+                    tokio::time::sleep(Duration::from_millis(random % bound)).await;
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Opens a PaymentIntent for a payment, or finds the one it opened before.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` when Stripe refuses the call.
+    pub async fn open(&self, payment: &Payment) -> Result<Intent> {
+        let (amount, currency) = (payment.amount.amount.to_string(), payment.amount.currency.code().to_lowercase());
+        let (id, order) = (payment.id.to_string(), payment.order.to_string());
+        let form = [
+            ("amount", amount.as_str()),
+            ("currency", &currency),
+            ("capture_method", "manual"),
+            ("automatic_payment_methods[enabled]", "true"),
+            ("description", &order),
+            ("metadata[payment_id]", &id),
+            ("metadata[order_id]", &order),
+        ];
+        let value = self.patiently("/v1/payment_intents", &form, &id).await.map_err(Failure::refusal)?;
+        let intent: PaymentIntent = serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+        let client_secret = intent.client_secret.ok_or_else(|| Code::Internal.caused_by("a new intent has no client_secret"))?;
+        Ok(Intent { id: intent.id, client_secret })
+    }
+
+    /// The page on which the buyer pays, if this deployment has one.
+    #[must_use]
+    pub fn pay_url(&self, intent: &Intent, return_url: Option<&str>) -> Option<String> {
+        let page = self.pay_page.as_ref()?.replace("{intent}", &intent.id).replace("{client_secret}", &intent.client_secret);
+        let mut url = reqwest::Url::parse(&page).ok()?;
+        if let Some(back) = return_url {
+            url.query_pairs_mut().append_pair("return_url", back);
+        }
+        Some(url.into())
+    }
+
+    /// Captures, voids or refunds, and answers with what is true at Stripe afterwards. An intent that is already past
+    /// the wanted step is no error: its present status is the answer.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` when Stripe refuses the call for good.
+    pub async fn act(&self, act: Act, payment: &Payment, intent: &str) -> Result<Option<Fact>> {
+        let id = payment.id;
+        let done = match act {
+            Act::Capture => self.once(&format!("/v1/payment_intents/{intent}/capture"), &[], &format!("{id}-capture")).await,
+            Act::Void => self.once(&format!("/v1/payment_intents/{intent}/cancel"), &[], &format!("{id}-void")).await,
+            Act::Refund => {
+                let (id, key) = (id.to_string(), format!("{id}-refund"));
+                let form = [("payment_intent", intent), ("metadata[payment_id]", id.as_str())];
+                self.once("/v1/refunds", &form, &key).await
+            }
+        };
+        let value = match done {
+            Ok(value) => value,
+            Err(Failure::Final(error)) if error.code.as_deref() == Some("payment_intent_unexpected_state") => {
+                let known = error.payment_intent.as_ref().and_then(|intent| intent.fact());
+                return known.map(Some).ok_or_else(|| Failure::Final(error).refusal());
+            }
+            Err(Failure::Final(error)) if error.code.as_deref() == Some("charge_already_refunded") => {
+                return Ok(Some(Fact::Refunded));
+            }
+            Err(failure) => return Err(failure.refusal()),
+        };
+        match act {
+            Act::Capture | Act::Void => {
+                let intent: PaymentIntent = serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+                Ok(intent.fact())
+            }
+            Act::Refund => {
+                // A refund may be pending for days; its end is reported by webhook.
+                let refund: Refund = serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+                Ok((refund.status.as_deref() == Some("succeeded")).then_some(Fact::Refunded))
+            }
+        }
+    }
+
+    /// Checks a webhook's signature over the raw bytes and reads what it reports. `None` for event types that tell us
+    /// nothing.
+    ///
+    /// # Errors
+    /// `signature_invalid` when it was not signed by a secret in force within five minutes of now; `invalid_input` when
+    /// a signed body is not an event.
+    pub fn report(&self, header: &str, body: &[u8], now: Timestamp) -> Result<Option<Report>> {
+        verify(&self.webhook_secrets, header, body, now)?;
+        let event: EventBody = serde_json::from_slice(body).map_err(|error| Code::InvalidInput.caused_by(error))?;
+        let object = event.data.object;
+        match event.kind.as_str() {
+            "payment_intent.amount_capturable_updated" | "payment_intent.succeeded" | "payment_intent.canceled" => {
+                let intent: PaymentIntent = serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+                let fact = intent.fact();
+                Ok(fact.map(|fact| Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
+            }
+            "payment_intent.payment_failed" => {
+                let intent: PaymentIntent = serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+                let error = intent.last_payment_error;
+                let code = error.and_then(|error| error.decline_code.or(error.code)).unwrap_or_else(|| "declined".to_owned());
+                let fact = Fact::Declined { code };
+                Ok(Some(Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
+            }
+            "charge.refunded" => {
+                let charge: Charge = serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+                let whole = charge.amount_refunded >= charge.amount;
+                let report = Report { payment: charge.metadata.payment_id, intent: charge.payment_intent, fact: Fact::Refunded };
+                Ok(whole.then_some(report))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// `t=…,v1=…[,v1=…]`: HMAC-SHA256 over `t.body`; every `v1` is tried with every secret, the time is checked both ways.
+fn verify(secrets: &[String], header: &str, body: &[u8], now: Timestamp) -> Result<()> {
+    let pairs = || header.split(',').filter_map(|pair| pair.trim().split_once('='));
+    let time = pairs().find(|(name, _)| *name == "t").map(|(_, time)| time.trim());
+    let time = time.ok_or_else(|| Code::SignatureInvalid.because("no time in Stripe-Signature"))?;
+    let signed_at: i64 = time.parse().map_err(|_| Code::SignatureInvalid.because("the time is no number"))?;
+    let signed = [time.as_bytes(), b".", body].concat();
+    let good = pairs().filter(|(name, _)| *name == "v1").filter_map(|(_, signature)| unhex(signature.trim())).any(|signature| {
+        secrets.iter().any(|secret| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+            hmac::verify(&key, &signed, &signature).is_ok()
+        })
+    });
+    if !good {
+        return Code::SignatureInvalid.refuse();
+    }
+    if (now.as_second() - signed_at).abs() > TOLERANCE {
+        return Err(Code::SignatureInvalid.because("signed too long ago, or in the future"));
+    }
+    Ok(())
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    (0..64).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn sign(secret: &str, time: Timestamp, body: &[u8]) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let signed = [time.as_second().to_string().as_bytes(), b".", body].concat();
+        let hex: String = hmac::sign(&key, &signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("t={},v1={hex}", time.as_second())
+    }
+
+    const BODY: &[u8] = br#"{ "type":"x",  "data":{"object":{}} }"#;
+
+    fn check(secrets: &[&str], header: &str, body: &[u8]) -> Result<(), Code> {
+        let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+        verify(&secrets, header, body, at(0)).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn the_present_and_the_previous_secret_verify_and_others_do_not() {
+        let header = sign("old", at(0), BODY);
+        assert_eq!(check(&["new", "old"], &header, BODY), Ok(()));
+        assert_eq!(check(&["new"], &header, BODY), Err(Code::SignatureInvalid));
+        let both = format!("{header},v1={}", "0".repeat(64));
+        assert_eq!(check(&["old"], &both, BODY), Ok(()), "every v1 is tried");
+        assert_eq!(check(&["old"], &header.replace("t=", " t = "), BODY), Err(Code::SignatureInvalid));
+    }
+
+    #[test]
+    fn a_reserialised_body_does_not_verify() {
+        let value: serde_json::Value = serde_json::from_slice(BODY).unwrap();
+        let again = serde_json::to_vec(&value).unwrap();
+        assert_eq!(check(&["s"], &sign("s", at(0), BODY), &again), Err(Code::SignatureInvalid));
+    }
+
+    #[test]
+    fn the_time_is_checked_both_ways() {
+        for (offset, good) in [(-300, true), (-301, false), (300, true), (301, false)] {
+            let expected = if good { Ok(()) } else { Err(Code::SignatureInvalid) };
+            assert_eq!(check(&["s"], &sign("s", at(offset), BODY), BODY), expected, "{offset}");
+        }
+    }
+
+    #[test]
+    fn nonsense_headers_are_refused() {
+        for header in ["", "t=", "v1=00", "t=x,v1=00", "t=1", "t=1,v1=zz", &format!("t=1,v1={}", "é".repeat(32))] {
+            assert_eq!(check(&["s"], header, BODY), Err(Code::SignatureInvalid), "{header}");
+        }
+    }
+}
