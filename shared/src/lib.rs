@@ -7,6 +7,7 @@
 //! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
 //! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
 //! | capacity, written by booking alone | [`pool`] |
+//! | documents | [`calendar`] |
 //! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
 //!
 //! Start with [`pool`] if you want to know why a place is never sold twice, with [`message`] if you want to know how
@@ -17,6 +18,7 @@ pub mod auth;
 #[cfg(feature = "blobs")]
 pub mod blobs;
 pub mod booking;
+pub mod calendar;
 pub mod catalogue;
 pub mod clock;
 pub mod config;

@@ -1,0 +1,110 @@
+//! What entry does when it hears of a booking: issue its tickets, or void them.
+
+use crate::document;
+use futures_util::future::{BoxFuture, try_join_all};
+use std::sync::Arc;
+use tessera::app::App;
+use tessera::booking::{self, Booking, Register};
+use tessera::entry::store::{self, Issue};
+use tessera::entry::{Signer, State, Ticket};
+use tessera::error::{Code, Result};
+use tessera::id::{BookingId, OrderId, TicketId};
+use tessera::message::{Envelope, Message};
+use tessera::queue::{Job, Worker};
+use tessera::{identity, order};
+
+/// The worker, with its signing key at hand.
+#[must_use]
+pub fn worker(app: App, signer: Arc<Signer>) -> Worker {
+    Worker::with(app, signer, work, tick)
+}
+
+fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        match &envelope.message {
+            Message::BookingConfirmed { booking, .. } => issue(app, signer, *booking).await,
+            Message::BookingCancelled { order, .. } => void(app, *order).await,
+            Message::AccountCodeRequested { .. }
+            | Message::EventPublished { .. }
+            | Message::EventChanged { .. }
+            | Message::EventCancelled { .. }
+            | Message::OrderFreePlaced { .. }
+            | Message::OrderCancelled { .. }
+            | Message::PaymentAuthorized { .. }
+            | Message::PaymentCaptured { .. }
+            | Message::PaymentVoided { .. }
+            | Message::PaymentRefunded { .. }
+            | Message::BookingLost { .. }
+            | Message::BookingEventCancelling { .. }
+            | Message::EntryIssued { .. }
+            | Message::MailingContinued { .. } => Err(Code::Internal.caused_by("this message is not for entry")),
+        }
+    })
+}
+
+fn tick<'a>(_: &'a App, _: &'a Arc<Signer>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move { Err(Code::Internal.caused_by(format!("entry has no job {}", job.job))) })
+}
+
+/// Tickets first, each with its document; the note that names them all, and tells, last. Repeating it stores the same
+/// tickets under the same ids.
+async fn issue(app: &App, signer: &Arc<Signer>, booking: BookingId) -> Result<()> {
+    let (register, booking) = booking::store::booking(&app.db, booking).await?;
+    if matches!(register.value, Register::Cancelled { .. }) {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let holder = order::store::order(&app.db, booking.order).await?.value.contact.name.to_string();
+    let event = app.programme(booking.event).await?.event.clone();
+    let organiser = identity::store::organisation(&app.db, booking.organisation).await?.value.name.to_string();
+    let tickets = tickets(&booking, &holder, now);
+    try_join_all(tickets.iter().map(|ticket| async {
+        let ticket = app.db.put_new(ticket.clone(), Vec::new(), now).await?.stored().value;
+        let (event, organiser, signer, key) = (event.clone(), organiser.clone(), signer.clone(), store::document(ticket.id));
+        let draw = tokio::task::spawn_blocking(move || document::pdf(&ticket, &event, &organiser, &signer));
+        let pdf = draw.await.map_err(|error| Code::Internal.caused_by(error))??;
+        app.blobs.put(&key, "application/pdf", pdf).await
+    }))
+    .await?;
+    let ids: Vec<TicketId> = tickets.iter().map(|ticket| ticket.id).collect();
+    let issue = Issue { order: booking.order, booking: booking.id, tickets: ids.clone() };
+    app.db.put_new(issue, vec![Message::EntryIssued { order: booking.order, tickets: ids }], now).await?;
+    // A cancellation may have looked for tickets before they were there. It was in the register by then.
+    match booking::store::booking(&app.db, booking.id).await?.0.value {
+        Register::Cancelled { .. } => void(app, booking.order).await,
+        Register::Confirmed { .. } | Register::Ended { .. } | Register::Lost { .. } => Ok(()),
+    }
+}
+
+fn tickets(booking: &Booking, holder: &str, now: jiff::Timestamp) -> Vec<Ticket> {
+    let singles = booking.lines.iter().flat_map(|line| (0..line.quantity).map(move |_| line));
+    singles
+        .zip(1..)
+        .map(|(line, place)| {
+            let id = TicketId::derive(&[&booking.id.to_string(), &place.to_string()]);
+            Ticket {
+                id,
+                number: Ticket::number_of(id),
+                event: booking.event,
+                organisation: booking.organisation,
+                order: booking.order,
+                booking: booking.id,
+                offer: line.offer,
+                offer_name: line.name.clone(),
+                price: line.unit,
+                holder: holder.to_owned(),
+                place,
+                state: State::Valid,
+                issued: now,
+            }
+        })
+        .collect()
+}
+
+async fn void(app: &App, order: OrderId) -> Result<()> {
+    let now = app.clock.now();
+    let tickets = store::tickets_of(&app.db, order).await?;
+    let void = |ticket: &Ticket| Ok(ticket.void(now).map(|next| (next, Vec::new())));
+    try_join_all(tickets.into_iter().map(|ticket| app.db.change(ticket, now, void))).await?;
+    Ok(())
+}
