@@ -73,7 +73,9 @@ impl File {
         // The change that is in force at `near` may begin at that very second.
         let before = zone.preceding(near + jiff::SignedDuration::from_secs(1)).next();
         let after = zone.following(near).next();
-        let old = |change: &TimeZoneTransition<'_>| zone.to_offset(change.timestamp() - jiff::SignedDuration::from_secs(1));
+        let old = |change: &TimeZoneTransition<'_>| {
+            zone.to_offset(change.timestamp() - jiff::SignedDuration::from_secs(1))
+        };
         if before.is_none() && after.is_none() {
             let offset = zone.to_offset(near);
             self.observance("STANDARD", "19700101T000000", offset, offset);

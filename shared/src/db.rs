@@ -397,7 +397,11 @@ impl Db {
             .set_return_consumed_capacity(self.wants_capacity());
         match request.send().await {
             Ok(output) => self.count_write(output.consumed_capacity()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
                 self.count_failed_write();
                 return Code::Busy.refuse();
             }

@@ -44,11 +44,21 @@ impl Worker {
     /// The worker of a capability: SQS batches go to `work`, schedules to `tick`.
     #[must_use]
     pub fn of(app: App, work: Work, tick: Tick) -> Self {
-        Self::with(app, (work, tick), |app, (work, _), envelope| work(app, envelope), |app, (_, tick), job| tick(app, job))
+        Self::with(
+            app,
+            (work, tick),
+            |app, (work, _), envelope| work(app, envelope),
+            |app, (_, tick), job| tick(app, job),
+        )
     }
 
     /// As [`Self::of`], with something of the worker's own.
-    pub fn with<T: Clone + Send + Sync + 'static>(app: App, own: T, work: WorkWith<T>, tick: TickWith<T>) -> Self {
+    pub fn with<T: Clone + Send + Sync + 'static>(
+        app: App,
+        own: T,
+        work: WorkWith<T>,
+        tick: TickWith<T>,
+    ) -> Self {
         Self::new(move |event| {
             let (app, own) = (app.clone(), own.clone());
             Box::pin(async move {
@@ -61,7 +71,9 @@ impl Worker {
                 let scope = Scope { correlation: None, action: action.clone() };
                 let done = telemetry::within(scope, tick(&app, &own, &job)).await;
                 count(&app, &action);
-                done.inspect_err(|refusal| tracing::error!(action = &*action, %refusal, "a scheduled job failed"))?;
+                done.inspect_err(
+                    |refusal| tracing::error!(action = &*action, %refusal, "a scheduled job failed"),
+                )?;
                 Ok(Value::Null)
             })
         })

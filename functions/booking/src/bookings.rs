@@ -74,7 +74,11 @@ async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Resul
 /// List my bookings, the newest first.
 #[utoipa::path(get, path = "/v1/bookings", tag = "booking", security(("bearer" = [])), params(Paging),
     responses((status = 200, description = "A page of bookings", body = Page<View>)))]
-pub async fn mine(State(app): State<App>, buyer: Buyer, Params(paging): Params<Paging>) -> Result<Json<Page<View>>> {
+pub async fn mine(
+    State(app): State<App>,
+    buyer: Buyer,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
     page(&app, Listing::First, buyer.to_string(), &paging).await
 }
 
@@ -103,7 +107,12 @@ pub struct Link {
 }
 
 /// A booking for its buyer, whoever has its order's link, or its organiser.
-async fn seen_by(app: &App, id: BookingId, caller: Option<Buyer>, link: &Link) -> Result<(Stored<Register>, Booking, By)> {
+async fn seen_by(
+    app: &App,
+    id: BookingId,
+    caller: Option<Buyer>,
+    link: &Link,
+) -> Result<(Stored<Register>, Booking, By)> {
     let (register, booking) = store::booking(&app.db, id).await?;
     if caller == Some(booking.buyer) {
         return Ok((register, booking, By::Buyer));

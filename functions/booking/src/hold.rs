@@ -90,12 +90,16 @@ pub async fn take(
     let mut wishes = Vec::new();
     for (line, offer) in &lines {
         wishes.push((offer.places(), line.quantity));
-        wishes.extend(offer.terms.per_buyer.map(|limit| (Pool::allowance(offer.id, &tag, limit), line.quantity)));
+        wishes.extend(
+            offer.terms.per_buyer.map(|limit| (Pool::allowance(offer.id, &tag, limit), line.quantity)),
+        );
     }
     // The tightest first: an allowance refuses more cheaply than a sold-out pool gives back.
     wishes.sort_by_key(|(pool, _)| matches!(pool, Pool::Places { .. }));
-    let replaces = input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
-    let (until, print) = (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
+    let replaces =
+        input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
+    let (until, print) =
+        (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
     let (places, around) = (add_up(wishes)?, pools(&programme, &tag));
     let holder = store::holder(&app, &who, &key.0);
     let wish = Wish { holder, places: &places, until, print, replaces: &replaces, around: &around };
@@ -120,12 +124,14 @@ pub async fn take(
 }
 
 fn whole_seconds(now: Timestamp, seconds: u32) -> Result<Timestamp> {
-    Timestamp::from_second(now.as_second() + i64::from(seconds)).map_err(|error| Code::Internal.caused_by(error))
+    Timestamp::from_second(now.as_second() + i64::from(seconds))
+        .map_err(|error| Code::Internal.caused_by(error))
 }
 
 /// A guest is who sends this key: 122 bits that nobody guesses, kept from being read back by the deployment's secret.
 fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
-    let uuid = Uuid::parse_str(&key.0).map_err(|_| Refusal::invalid("Idempotency-Key", "a guest's must be a UUID"))?;
+    let uuid = Uuid::parse_str(&key.0)
+        .map_err(|_| Refusal::invalid("Idempotency-Key", "a guest's must be a UUID"))?;
     let secret = app.sealer.tag(Purpose::Guest, uuid.as_bytes());
     let hidden: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Buyer::Guest(GuestId::derive(&[&hidden])))
@@ -144,7 +150,11 @@ async fn programme(app: &App, basket: &Take) -> Result<std::sync::Arc<Programme>
 }
 
 /// The lines with prices; lines of one offer are added up first, so that limits count them together.
-fn price<'a>(programme: &'a Programme, wants: &[Want], now: Timestamp) -> Result<Vec<(Line, &'a tessera::catalogue::Offer)>> {
+fn price<'a>(
+    programme: &'a Programme,
+    wants: &[Want],
+    now: Timestamp,
+) -> Result<Vec<(Line, &'a tessera::catalogue::Offer)>> {
     let mut sums: Vec<(OfferId, u32)> = Vec::new();
     for (place, want) in wants.iter().enumerate() {
         if !(1..=40).contains(&want.quantity) {
@@ -157,7 +167,8 @@ fn price<'a>(programme: &'a Programme, wants: &[Want], now: Timestamp) -> Result
     }
     let line = |(id, quantity): (OfferId, u32)| {
         let offer = programme.offers.iter().find(|offer| offer.id == id);
-        let offer = offer.ok_or_else(|| Refusal::invalid("/lines", format!("{id} is not an offer of the same event")))?;
+        let offer = offer
+            .ok_or_else(|| Refusal::invalid("/lines", format!("{id} is not an offer of the same event")))?;
         offer.may_sell(&programme.event, quantity, now)?;
         let (name, unit) = (offer.terms.name.to_string(), offer.terms.price);
         Ok((Line { offer: id, name, quantity, unit, amount: unit.times(quantity)? }, offer))
@@ -219,11 +230,17 @@ pub struct OwnHolds {
 /// List my own holds of an event that are neither over nor decided: an abandoned basket can be let go or replaced.
 #[utoipa::path(get, path = "/v1/holds", tag = "booking", security(("bearer" = [])), params(OfEvent),
     responses((status = 200, description = "My holds", body = OwnHolds)))]
-pub async fn own(State(app): State<App>, buyer: Buyer, Params(query): Params<OfEvent>) -> Result<Json<OwnHolds>> {
+pub async fn own(
+    State(app): State<App>,
+    buyer: Buyer,
+    Params(query): Params<OfEvent>,
+) -> Result<Json<OwnHolds>> {
     let (now, who) = (app.clock.now(), buyer.to_string());
     let programme = app.programme(query.event).await?;
     let mut found: BTreeMap<HoldKey, OwnHold> = BTreeMap::new();
-    let places = pools(&programme, &store::tag(&app, &who)).into_iter().filter(|pool| matches!(pool, Pool::Places { .. }));
+    let places = pools(&programme, &store::tag(&app, &who))
+        .into_iter()
+        .filter(|pool| matches!(pool, Pool::Places { .. }));
     for pool in places {
         for (key, claim) in store::own_holds(&app, &pool, &who, now).await? {
             let expires = claim.m.until().unwrap_or(now);

@@ -19,7 +19,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
     Box::pin(async move {
         match &envelope.message {
             Message::EventPublished { event } => open(app, *event).await,
-            Message::OrderFreePlaced { order } | Message::PaymentAuthorized { order, .. } => decide(app, *order).await,
+            Message::OrderFreePlaced { order } | Message::PaymentAuthorized { order, .. } => {
+                decide(app, *order).await
+            }
             Message::OrderCancelled { order } => order_cancelled(app, *order).await,
             Message::PaymentVoided { order, .. } => unpaid(app, *order).await,
             Message::BookingCancelled { booking, .. } => free(app, *booking).await,
@@ -32,7 +34,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::BookingConfirmed { .. }
             | Message::BookingLost { .. }
             | Message::EntryIssued { .. }
-            | Message::MailingContinued { .. } => Err(Code::Internal.caused_by("this message is not for booking")),
+            | Message::MailingContinued { .. } => {
+                Err(Code::Internal.caused_by("this message is not for booking"))
+            }
         }
     })
 }
@@ -50,7 +54,8 @@ pub fn tick<'a>(app: &'a App, job: &'a Job) -> BoxFuture<'a, Result<()>> {
 /// Opens the pools of an event that went on sale.
 async fn open(app: &App, event: EventId) -> Result<()> {
     let offers = catalogue::store::offers(&app.db, event).await?;
-    let until = catalogue::store::event(&app.db, event).await?.value.ends()? + SignedDuration::from_hours(24 * 30);
+    let until =
+        catalogue::store::event(&app.db, event).await?.value.ends()? + SignedDuration::from_hours(24 * 30);
     let mut opened = Vec::new();
     for offer in offers {
         if !opened.contains(&offer.value.pool) {
@@ -72,7 +77,9 @@ async fn order_cancelled(app: &App, order: OrderId) -> Result<()> {
     let order = order::store::order(&app.db, order).await?.value;
     let holder = HoldKey::of(order.quote.hold).ok_or(Code::NotFound)?;
     match store::end(&app.db, holder, Ending::Released, now).await? {
-        Register::Ended { .. } | Register::Lost { .. } => store::give_back(app, holder, &order.quote.claims).await,
+        Register::Ended { .. } | Register::Lost { .. } => {
+            store::give_back(app, holder, &order.quote.claims).await
+        }
         Register::Cancelled { .. } => Ok(()),
         Register::Confirmed { booking } => {
             let (register, _) = store::booking(&app.db, booking.id).await?;
@@ -89,7 +96,8 @@ async fn unpaid(app: &App, order: OrderId) -> Result<()> {
     let holder = HoldKey::of(order.quote.hold).ok_or(Code::NotFound)?;
     for holder in [holder, holder.again()] {
         let register = store::register_of(&app.db, holder).await?;
-        let booked = |register: &Register| register.booking().is_some_and(|booking| booking.order == order.id);
+        let booked =
+            |register: &Register| register.booking().is_some_and(|booking| booking.order == order.id);
         if let Some(register) = register.filter(|register| booked(&register.value)) {
             app.db.change(register, now, |register| register.cancel(By::Payment, now)).await?;
         }

@@ -36,7 +36,11 @@ pub struct Search {
 /// List a city's published events, the next one first.
 #[utoipa::path(get, path = "/v1/events", tag = "catalogue", params(Search),
     responses((status = 200, description = "A page of events", body = Page<EventView>), (status = 304, description = "As before")))]
-pub async fn list(State(app): State<App>, headers: HeaderMap, Params(search): Params<Search>) -> Result<Response> {
+pub async fn list(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Params(search): Params<Search>,
+) -> Result<Response> {
     let paging = Paging { limit: search.limit, cursor: search.cursor };
     let city = store::city(&search.city);
     let from = search.from.unwrap_or_else(|| app.clock.now());

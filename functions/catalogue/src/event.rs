@@ -125,14 +125,27 @@ fn answer(status: StatusCode, event: &Stored<Event>) -> Result<Response> {
 #[utoipa::path(post, path = "/v1/events", tag = "catalogue", security(("bearer" = [])), request_body = Create,
     params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Created as a draft", body = EventView)))]
-pub async fn create(State(app): State<App>, caller: Account, key: IdempotencyKey, input: Input<Create>) -> Result<Response> {
-    let (Create { organisation, name, description, city, venue, starts, ends, visibility }, now) = (input.value, app.clock.now());
+pub async fn create(
+    State(app): State<App>,
+    caller: Account,
+    key: IdempotencyKey,
+    input: Input<Create>,
+) -> Result<Response> {
+    let (Create { organisation, name, description, city, venue, starts, ends, visibility }, now) =
+        (input.value, app.clock.now());
     let description = description.unwrap_or_default();
     let details = Details { name, description, city, venue, starts, ends, visibility };
     app.authorize(caller.id, Action::ManageEvents, organisation).await?;
     details.check()?;
     let id = EventId::derive(&[&organisation.to_string(), &key.0]);
-    let new = Event { id, organisation, details, state: EventState::Draft, created: now, print: input.print.clone() };
+    let new = Event {
+        id,
+        organisation,
+        details,
+        state: EventState::Draft,
+        created: now,
+        print: input.print.clone(),
+    };
     match app.db.put_new(new, Vec::new(), now).await? {
         Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
         put => answer(StatusCode::CREATED, &put.stored()),
@@ -181,7 +194,9 @@ async fn replaced(app: &App, event: &Stored<Event>, next: Event, told: Vec<Messa
 pub async fn publish(State(app): State<App>, caller: Account, Path(id): Path<EventId>) -> Result<Response> {
     let (event, now) = (managed(&app, caller, id).await?, app.clock.now());
     let offers = store::offers(&app.db, id).await?.len();
-    let change = app.db.change(event, now, |event| Ok(event.publish(offers, now)?.map(|(next, told)| (next, vec![told]))));
+    let change = app
+        .db
+        .change(event, now, |event| Ok(event.publish(offers, now)?.map(|(next, told)| (next, vec![told]))));
     answer(StatusCode::OK, &change.await?)
 }
 
@@ -227,6 +242,9 @@ pub async fn organisers_view(
     }
     let offers = store::offers(&app.db, id).await?;
     let now = app.clock.now();
-    let offers = offers.iter().map(|offer| offer::view(&offer.value, &event.value, Some(offer.version), None, now)).collect::<Result<_>>()?;
+    let offers = offers
+        .iter()
+        .map(|offer| offer::view(&offer.value, &event.value, Some(offer.version), None, now))
+        .collect::<Result<_>>()?;
     Ok((etag(event.version), Json(Full::new(EventView::new(&event.value)?, offers))).into_response())
 }

@@ -72,7 +72,13 @@ pub struct OfferView {
 ///
 /// # Errors
 /// As [`Event::starts`].
-pub fn view(offer: &Offer, event: &Event, version: Option<u64>, available: Option<u32>, now: Timestamp) -> Result<OfferView> {
+pub fn view(
+    offer: &Offer,
+    event: &Event,
+    version: Option<u64>,
+    available: Option<u32>,
+    now: Timestamp,
+) -> Result<OfferView> {
     Ok(OfferView {
         id: offer.id,
         event: offer.event,
@@ -96,12 +102,15 @@ pub async fn add(
     key: IdempotencyKey,
     input: Input<Add>,
 ) -> Result<Response> {
-    let (Add { capacity, pool, name, price, sale, per_order, per_buyer }, now) = (input.value, app.clock.now());
+    let (Add { capacity, pool, name, price, sale, per_order, per_buyer }, now) =
+        (input.value, app.clock.now());
     let terms = Terms { name, price, sale, per_order: per_order.unwrap_or(10), per_buyer };
     let event = managed(&app, caller, id).await?.value;
     terms.check()?;
     let siblings = store::offers(&app.db, id).await?;
-    if let Some(other) = siblings.iter().find(|other| other.value.terms.price.currency != terms.price.currency) {
+    if let Some(other) =
+        siblings.iter().find(|other| other.value.terms.price.currency != terms.price.currency)
+    {
         let currency = other.value.terms.price.currency.code();
         return Err(Refusal::invalid("/price/currency", format!("the event's offers are in {currency}")));
     }
@@ -123,7 +132,8 @@ pub async fn add(
     match event.state {
         EventState::Cancelled { .. } => return Err(Code::WrongState.because("the event is cancelled")),
         EventState::Published { .. } if !known && !shares => {
-            return Err(Code::WrongState.because("the event is published: only offers that share a pool can be added"));
+            return Err(Code::WrongState
+                .because("the event is published: only offers that share a pool can be added"));
         }
         EventState::Draft | EventState::Published { .. } => {}
     }

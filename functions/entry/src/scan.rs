@@ -80,7 +80,8 @@ async fn admit(app: &App, ticket: TicketId, look: &Look<'_>) -> Result<Ticket> {
         Code::NotFound => invalid("there is no such ticket"),
         _ => refusal,
     })?;
-    let used = app.db.change(ticket, look.now, |ticket| Ok(ticket.admit(look)?.map(|next| (next, Vec::new()))));
+    let used =
+        app.db.change(ticket, look.now, |ticket| Ok(ticket.admit(look)?.map(|next| (next, Vec::new()))));
     Ok(used.await?.value)
 }
 

@@ -159,5 +159,8 @@ async fn ics(app: &App, ticket: &Ticket) -> Result<Response> {
 }
 
 fn file(kind: &str, name: &str) -> [(header::HeaderName, String); 2] {
-    [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""))]
+    [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ]
 }

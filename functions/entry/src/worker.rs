@@ -37,7 +37,9 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::BookingLost { .. }
             | Message::BookingEventCancelling { .. }
             | Message::EntryIssued { .. }
-            | Message::MailingContinued { .. } => Err(Code::Internal.caused_by("this message is not for entry")),
+            | Message::MailingContinued { .. } => {
+                Err(Code::Internal.caused_by("this message is not for entry"))
+            }
         }
     })
 }
@@ -56,11 +58,13 @@ async fn issue(app: &App, signer: &Arc<Signer>, booking: BookingId) -> Result<()
     let now = app.clock.now();
     let holder = order::store::order(&app.db, booking.order).await?.value.contact.name.to_string();
     let event = app.programme(booking.event).await?.event.clone();
-    let organiser = identity::store::organisation(&app.db, booking.organisation).await?.value.name.to_string();
+    let organiser =
+        identity::store::organisation(&app.db, booking.organisation).await?.value.name.to_string();
     let tickets = tickets(&booking, &holder, now);
     try_join_all(tickets.iter().map(|ticket| async {
         let ticket = app.db.put_new(ticket.clone(), Vec::new(), now).await?.stored().value;
-        let (event, organiser, signer, key) = (event.clone(), organiser.clone(), signer.clone(), store::document(ticket.id));
+        let (event, organiser, signer, key) =
+            (event.clone(), organiser.clone(), signer.clone(), store::document(ticket.id));
         let draw = tokio::task::spawn_blocking(move || document::pdf(&ticket, &event, &organiser, &signer));
         let pdf = draw.await.map_err(|error| Code::Internal.caused_by(error))??;
         app.blobs.put(&key, "application/pdf", pdf).await

@@ -35,7 +35,8 @@ pub struct CheckMail {
     status: &'static str,
 }
 
-const CHECK_MAIL: (StatusCode, Json<CheckMail>) = (StatusCode::ACCEPTED, Json(CheckMail { status: "check_mail" }));
+const CHECK_MAIL: (StatusCode, Json<CheckMail>) =
+    (StatusCode::ACCEPTED, Json(CheckMail { status: "check_mail" }));
 
 fn code_hash(app: &App, account: AccountId, code: &str) -> String {
     let tag = app.sealer.tag(Purpose::MailedCode, format!("{account}.{code}").as_bytes());
@@ -63,7 +64,15 @@ pub async fn sign_up(State(app): State<App>, input: Input<SignUp>) -> Result<(St
     let claim = app.db.put_new(Address::new(&email, AccountId::new(now)), Vec::new(), now).await?.stored();
     let id = claim.value.account;
     let (code, mailed) = fresh_code(&app, id, now)?;
-    let new = Account { id, email, name, password, state: AccountState::Unverified, code: Some(mailed), created: now };
+    let new = Account {
+        id,
+        email,
+        name,
+        password,
+        state: AccountState::Unverified,
+        code: Some(mailed),
+        created: now,
+    };
     let hello = told(&new, code.clone(), CodePurpose::Verify);
     if let Put::Existed(known) = app.db.put_new(new.clone(), vec![hello], now).await? {
         let again = app.db.change(known, now, |known| {
@@ -90,7 +99,10 @@ pub struct ForAddress {
 /// Ask for a new code.
 #[utoipa::path(post, path = "/v1/accounts/code", tag = "identity", request_body = ForAddress,
     responses((status = 202, description = "If the address waits for proof, a mail is on its way", body = CheckMail)))]
-pub async fn new_code(State(app): State<App>, input: Input<ForAddress>) -> Result<(StatusCode, Json<CheckMail>)> {
+pub async fn new_code(
+    State(app): State<App>,
+    input: Input<ForAddress>,
+) -> Result<(StatusCode, Json<CheckMail>)> {
     let now = app.clock.now();
     if let Some(account) = store::account_of(&app.db, &input.value.email).await? {
         let (code, mailed) = fresh_code(&app, account.value.id, now)?;

@@ -107,7 +107,11 @@ fn member_view(member: &Member) -> MemberView {
 #[utoipa::path(get, path = "/v1/organisations/{id}/members", tag = "identity", security(("bearer" = [])),
     params(("id" = OrganisationId, Path, description = "The organisation")),
     responses((status = 200, description = "Its members", body = Members)))]
-pub async fn members(State(app): State<App>, caller: Account, Path(id): Path<OrganisationId>) -> Result<Json<Members>> {
+pub async fn members(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<OrganisationId>,
+) -> Result<Json<Members>> {
     app.authorize(caller.id, Action::ManageMembers, id).await?;
     let members = store::members(&app.db, id).await?;
     Ok(Json(Members { items: members.iter().map(|member| member_view(&member.value)).collect() }))
@@ -137,7 +141,8 @@ pub async fn set_member(
     store::account(&app.db, account).await?;
     let new = Member { organisation: id, account, role, since: now };
     let stored = app.db.put_new(new, Vec::new(), now).await?.stored();
-    let rule = |member: &Member| Ok((member.role != role).then(|| (Member { role, ..member.clone() }, Vec::new())));
+    let rule =
+        |member: &Member| Ok((member.role != role).then(|| (Member { role, ..member.clone() }, Vec::new())));
     Ok(Json(member_view(&app.db.change(stored, now, rule).await?.value)))
 }
 

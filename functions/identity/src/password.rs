@@ -56,8 +56,12 @@ impl Password {
     /// # Errors
     /// `internal` when there is no randomness.
     pub async fn hash(self) -> Result<String> {
-        let hash = tokio::task::spawn_blocking(move || hasher().hash_password(self.0.as_bytes()).map(|hash| hash.to_string()));
-        hash.await.map_err(|error| Code::Internal.caused_by(error))?.map_err(|error| Code::Internal.caused_by(error.to_string()))
+        let hash = tokio::task::spawn_blocking(move || {
+            hasher().hash_password(self.0.as_bytes()).map(|hash| hash.to_string())
+        });
+        hash.await
+            .map_err(|error| Code::Internal.caused_by(error))?
+            .map_err(|error| Code::Internal.caused_by(error.to_string()))
     }
 
     /// Whether it is the password of this hash. Without one, the same work is done and the answer is no.
@@ -68,7 +72,8 @@ impl Password {
         let check = tokio::task::spawn_blocking(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| NOBODY.clone());
-            let right = PasswordHash::new(&hash).is_ok_and(|hash| hasher().verify_password(self.0.as_bytes(), &hash).is_ok());
+            let right = PasswordHash::new(&hash)
+                .is_ok_and(|hash| hasher().verify_password(self.0.as_bytes(), &hash).is_ok());
             right && known
         });
         check.await.map_err(|error| Code::Internal.caused_by(error))

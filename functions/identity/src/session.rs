@@ -39,10 +39,18 @@ pub async fn sign_in(
     input: Input<SignIn>,
 ) -> Result<(StatusCode, Json<Tokens>)> {
     let (SignIn { email, password, device }, now) = (input.value, app.clock.now());
-    let account = store::account_of(&app.db, &email).await?.map(|account| account.value).filter(|account| account.is_active());
+    let account = store::account_of(&app.db, &email)
+        .await?
+        .map(|account| account.value)
+        .filter(|account| account.is_active());
     let right = password.matches(account.as_ref().map(|account| account.password.clone())).await?;
     let account = account.filter(|_| right).ok_or(Code::SignInFailed)?;
-    let agent = || headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).map(|agent| agent.chars().take(200).collect());
+    let agent = || {
+        headers
+            .get(header::USER_AGENT)
+            .and_then(|agent| agent.to_str().ok())
+            .map(|agent| agent.chars().take(200).collect())
+    };
     let session = Session {
         id: SessionId::new(now),
         account: account.id,
@@ -154,7 +162,11 @@ pub async fn sign_out_here(State(app): State<App>, caller: Account) -> Result<St
 /// Sign out one of my devices.
 #[utoipa::path(delete, path = "/v1/sessions/{id}", tag = "identity", security(("bearer" = [])),
     params(("id" = SessionId, Path, description = "The session")), responses((status = 204, description = "Signed out")))]
-pub async fn sign_out(State(app): State<App>, caller: Account, Path(id): Path<SessionId>) -> Result<StatusCode> {
+pub async fn sign_out(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<SessionId>,
+) -> Result<StatusCode> {
     end(&app, caller, id).await
 }
 

@@ -33,12 +33,15 @@ impl Issuer {
     /// Names the setting that is missing, malformed or unpublished.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let wrong = |problem: &str| config.wrong("ACCESS_PRIVATE_KEY", problem);
-        let seed = STANDARD.decode(config.require("ACCESS_PRIVATE_KEY")?).map_err(|_| wrong("is not base64"))?;
+        let seed =
+            STANDARD.decode(config.require("ACCESS_PRIVATE_KEY")?).map_err(|_| wrong("is not base64"))?;
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| wrong("is not a 32-byte seed"))?;
         let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
         let set = tessera::auth::Keys::new(config)?.set;
         let kid = set.keys.iter().find_map(|jwk| match &jwk.algorithm {
-            jsonwebtoken::jwk::AlgorithmParameters::OctetKeyPair(okp) if okp.x == x => jwk.common.key_id.clone(),
+            jsonwebtoken::jwk::AlgorithmParameters::OctetKeyPair(okp) if okp.x == x => {
+                jwk.common.key_id.clone()
+            }
             _ => None,
         });
         let der = pair.to_pkcs8v1().map_err(|_| wrong("cannot be used"))?;
@@ -50,7 +53,11 @@ impl Issuer {
     }
 
     fn access(&self, session: &Session, now: Timestamp) -> Result<String> {
-        let header = Header { typ: Some(TOKEN_TYPE.to_owned()), kid: Some(self.kid.clone()), ..Header::new(Algorithm::EdDSA) };
+        let header = Header {
+            typ: Some(TOKEN_TYPE.to_owned()),
+            kid: Some(self.kid.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
         let seconds = now.as_second();
         let claims = Claims {
             iss: self.issuer.clone(),
@@ -99,7 +106,8 @@ pub struct Tokens {
 /// The refresh token of a session's present generation: `session.generation.mac`, 256 bits of which nobody can guess.
 /// It is computed, not stored: whoever reads the table cannot make one, and a repeated request gets the very same.
 fn refresh(app: &App, session: &Session) -> String {
-    let secret = app.sealer.tag(Purpose::Refresh, signed(session.id, session.generation, &session.salt).as_bytes());
+    let secret =
+        app.sealer.tag(Purpose::Refresh, signed(session.id, session.generation, &session.salt).as_bytes());
     format!("{}.{}.{}", session.id, session.generation, URL_SAFE_NO_PAD.encode(secret))
 }
 
@@ -124,7 +132,8 @@ impl Presented {
     pub fn parse(token: &str) -> Result<Self> {
         let mut parts = token.splitn(3, '.');
         let mut next = || parts.next().ok_or(Code::SessionEnded);
-        let (session, generation, secret) = (next()?.parse(), next()?.parse(), URL_SAFE_NO_PAD.decode(next()?));
+        let (session, generation, secret) =
+            (next()?.parse(), next()?.parse(), URL_SAFE_NO_PAD.decode(next()?));
         match (session, generation, secret) {
             (Ok(session), Ok(generation), Ok(secret)) => Ok(Self { session, generation, secret }),
             _ => Code::SessionEnded.refuse(),
@@ -134,7 +143,11 @@ impl Presented {
     /// Whether we made it.
     #[must_use]
     pub fn is_genuine(&self, app: &App, session: &Session) -> bool {
-        app.sealer.knows(Purpose::Refresh, signed(self.session, self.generation, &session.salt).as_bytes(), &self.secret)
+        app.sealer.knows(
+            Purpose::Refresh,
+            signed(self.session, self.generation, &session.salt).as_bytes(),
+            &self.secret,
+        )
     }
 }
 

@@ -1,6 +1,27 @@
-//! notification
+//! The notification capability: what people are told by mail.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`worker`] | which message leads to which mail to whom |
+//! | [`mail`] | one mail: rendered, sent, remembered |
+//!
+//! Templates are in `templates/`, one per kind of mail, plain text first and HTML beside it. Rules and the kept form
+//! are in [`tessera::notification`].
+
+pub mod mail;
+pub mod worker;
+
+use mail::Post;
+use std::sync::Arc;
 use tessera::app::App;
-/// r
-pub fn router(_: App) -> Result<axum::Router, tessera::config::ConfigError> { Ok(axum::Router::new()) }
-/// w
-pub fn worker(_: App) -> Result<tessera::queue::Worker, tessera::config::ConfigError> { Ok(tessera::queue::Worker::new(|_| Box::pin(async { Ok(serde_json::Value::Null) }))) }
+use tessera::config::ConfigError;
+use tessera::queue::Worker;
+
+/// The function that queues call.
+///
+/// # Errors
+/// Names the setting that is missing.
+pub fn worker(app: App) -> Result<Worker, ConfigError> {
+    let post = Arc::new(Post::new(&app.config)?);
+    Ok(Worker::with(app, post, worker::work, worker::tick))
+}

@@ -69,19 +69,41 @@ fn view(order: &Order, now: Timestamp) -> View {
         OrderState::Confirmed { booking, .. } => (Some(booking), None),
         OrderState::Cancelled { reason, .. } => (None, Some(reason)),
     };
-    let (id, status, contact, history) = (order.id, order.status(now), order.contact.clone(), order.history.clone());
-    View { id, status, hold, organisation, event, lines, total, contact, pay_until: expires, booking, reason, history }
+    let (id, status, contact, history) =
+        (order.id, order.status(now), order.contact.clone(), order.history.clone());
+    View {
+        id,
+        status,
+        hold,
+        organisation,
+        event,
+        lines,
+        total,
+        contact,
+        pay_until: expires,
+        booking,
+        reason,
+        history,
+    }
 }
 
 /// Order what a hold keeps. A hold makes one order: sending it again answers with the first. An order that costs nothing
 /// confirms at once; any other waits for its payment.
 #[utoipa::path(post, path = "/v1/orders", tag = "order", security(("bearer" = [])), request_body = Place,
     responses((status = 201, description = "Placed", body = View)))]
-pub async fn place(State(app): State<App>, buyer: Buyer, input: Input<Place>) -> Result<(StatusCode, Json<View>)> {
+pub async fn place(
+    State(app): State<App>,
+    buyer: Buyer,
+    input: Input<Place>,
+) -> Result<(StatusCode, Json<View>)> {
     let now = app.clock.now();
     let quote: Option<Quote> = app.sealer.open(Purpose::Quote, &input.value.quote);
-    let quote = quote.filter(|quote| quote.buyer == buyer).ok_or_else(|| Refusal::invalid("/quote", "is not a quote of yours"))?;
-    if let Some(known) = app.db.get::<Order>(&tessera::db::Key::new(OrderId::from_uuid(quote.hold.uuid()), "-")).await? {
+    let quote = quote
+        .filter(|quote| quote.buyer == buyer)
+        .ok_or_else(|| Refusal::invalid("/quote", "is not a quote of yours"))?;
+    if let Some(known) =
+        app.db.get::<Order>(&tessera::db::Key::new(OrderId::from_uuid(quote.hold.uuid()), "-")).await?
+    {
         return answer(&known.value, &input.print, now);
     }
     // An Idempotency-Key that was used again after its hold had ended leads to a hold that can never be confirmed:
@@ -158,7 +180,11 @@ async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Resul
 /// List my orders, the newest first.
 #[utoipa::path(get, path = "/v1/orders", tag = "order", security(("bearer" = [])), params(Paging),
     responses((status = 200, description = "A page of orders", body = Page<View>)))]
-pub async fn mine(State(app): State<App>, buyer: Buyer, Params(paging): Params<Paging>) -> Result<Json<Page<View>>> {
+pub async fn mine(
+    State(app): State<App>,
+    buyer: Buyer,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
     page(&app, Listing::First, buyer.to_string(), &paging).await
 }
 

@@ -13,13 +13,27 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
     Box::pin(async move {
         let now = app.clock.now();
         match &envelope.message {
-            Message::BookingConfirmed { booking, order } => change(app, *order, |order| order.confirm(*booking, now)).await,
-            Message::BookingLost { order, .. } => change(app, *order, |order| order.end(Reason::PlacesGone, now)).await,
-            Message::BookingCancelled { order, .. } => change(app, *order, |order| order.end(Reason::BookingCancelled, now)).await,
-            Message::PaymentCaptured { order, .. } => change(app, *order, |order| order.note(What::Paid, now)).await,
-            Message::PaymentVoided { order, .. } => change(app, *order, |order| order.note(What::PaymentVoided, now)).await,
-            Message::PaymentRefunded { order, .. } => change(app, *order, |order| order.note(What::Refunded, now)).await,
-            Message::EntryIssued { order, .. } => change(app, *order, |order| order.note(What::TicketsIssued, now)).await,
+            Message::BookingConfirmed { booking, order } => {
+                change(app, *order, |order| order.confirm(*booking, now)).await
+            }
+            Message::BookingLost { order, .. } => {
+                change(app, *order, |order| order.end(Reason::PlacesGone, now)).await
+            }
+            Message::BookingCancelled { order, .. } => {
+                change(app, *order, |order| order.end(Reason::BookingCancelled, now)).await
+            }
+            Message::PaymentCaptured { order, .. } => {
+                change(app, *order, |order| order.note(What::Paid, now)).await
+            }
+            Message::PaymentVoided { order, .. } => {
+                change(app, *order, |order| order.note(What::PaymentVoided, now)).await
+            }
+            Message::PaymentRefunded { order, .. } => {
+                change(app, *order, |order| order.note(What::Refunded, now)).await
+            }
+            Message::EntryIssued { order, .. } => {
+                change(app, *order, |order| order.note(What::TicketsIssued, now)).await
+            }
             Message::AccountCodeRequested { .. }
             | Message::EventPublished { .. }
             | Message::EventChanged { .. }
@@ -28,7 +42,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::OrderCancelled { .. }
             | Message::PaymentAuthorized { .. }
             | Message::BookingEventCancelling { .. }
-            | Message::MailingContinued { .. } => Err(Code::Internal.caused_by("this message is not for order")),
+            | Message::MailingContinued { .. } => {
+                Err(Code::Internal.caused_by("this message is not for order"))
+            }
         }
     })
 }

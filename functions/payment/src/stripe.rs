@@ -151,9 +151,14 @@ impl Stripe {
     /// # Errors
     /// Names the setting.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let base = config.optional("STRIPE_BASE_URL").unwrap_or("https://api.stripe.com").trim_end_matches('/').to_owned();
+        let base = config
+            .optional("STRIPE_BASE_URL")
+            .unwrap_or("https://api.stripe.com")
+            .trim_end_matches('/')
+            .to_owned();
         let http = reqwest::Client::builder().timeout(DEADLINE).tcp_nodelay(true).build();
-        let secrets = config.require("STRIPE_WEBHOOK_SECRETS")?.split(',').map(|secret| secret.trim().to_owned());
+        let secrets =
+            config.require("STRIPE_WEBHOOK_SECRETS")?.split(',').map(|secret| secret.trim().to_owned());
         Ok(Self {
             http: http.map_err(|error| config.wrong("STRIPE_BASE_URL", &error.to_string()))?,
             base,
@@ -164,7 +169,11 @@ impl Stripe {
     }
 
     async fn once(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<serde_json::Value, Failure> {
-        let call = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.secret).header("Stripe-Version", VERSION);
+        let call = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.secret)
+            .header("Stripe-Version", VERSION);
         let answer = call.header("Idempotency-Key", key).form(form).send().await;
         let answer = answer.map_err(|error| Failure::Passing(error.to_string()))?;
         let status = answer.status();
@@ -183,7 +192,12 @@ impl Stripe {
     }
 
     /// Repeats a call that failed in passing, after a random pause of up to 0.2, then 0.4 seconds ("full jitter").
-    async fn patiently(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<serde_json::Value, Failure> {
+    async fn patiently(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        key: &str,
+    ) -> Result<serde_json::Value, Failure> {
         let mut tries = 1;
         loop {
             match self.once(path, form, key).await {
@@ -204,7 +218,8 @@ impl Stripe {
     /// # Errors
     /// `provider_unavailable`; `internal` when Stripe refuses the call.
     pub async fn open(&self, payment: &Payment) -> Result<Intent> {
-        let (amount, currency) = (payment.amount.amount.to_string(), payment.amount.currency.code().to_lowercase());
+        let (amount, currency) =
+            (payment.amount.amount.to_string(), payment.amount.currency.code().to_lowercase());
         let (id, order) = (payment.id.to_string(), payment.order.to_string());
         let form = [
             ("amount", amount.as_str()),
@@ -216,15 +231,22 @@ impl Stripe {
             ("metadata[order_id]", &order),
         ];
         let value = self.patiently("/v1/payment_intents", &form, &id).await.map_err(Failure::refusal)?;
-        let intent: PaymentIntent = serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
-        let client_secret = intent.client_secret.ok_or_else(|| Code::Internal.caused_by("a new intent has no client_secret"))?;
+        let intent: PaymentIntent =
+            serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+        let client_secret = intent
+            .client_secret
+            .ok_or_else(|| Code::Internal.caused_by("a new intent has no client_secret"))?;
         Ok(Intent { id: intent.id, client_secret })
     }
 
     /// The page on which the buyer pays, if this deployment has one.
     #[must_use]
     pub fn pay_url(&self, intent: &Intent, return_url: Option<&str>) -> Option<String> {
-        let page = self.pay_page.as_ref()?.replace("{intent}", &intent.id).replace("{client_secret}", &intent.client_secret);
+        let page = self
+            .pay_page
+            .as_ref()?
+            .replace("{intent}", &intent.id)
+            .replace("{client_secret}", &intent.client_secret);
         let mut url = reqwest::Url::parse(&page).ok()?;
         if let Some(back) = return_url {
             url.query_pairs_mut().append_pair("return_url", back);
@@ -240,8 +262,13 @@ impl Stripe {
     pub async fn act(&self, act: Act, payment: &Payment, intent: &str) -> Result<Option<Fact>> {
         let id = payment.id;
         let done = match act {
-            Act::Capture => self.once(&format!("/v1/payment_intents/{intent}/capture"), &[], &format!("{id}-capture")).await,
-            Act::Void => self.once(&format!("/v1/payment_intents/{intent}/cancel"), &[], &format!("{id}-void")).await,
+            Act::Capture => {
+                self.once(&format!("/v1/payment_intents/{intent}/capture"), &[], &format!("{id}-capture"))
+                    .await
+            }
+            Act::Void => {
+                self.once(&format!("/v1/payment_intents/{intent}/cancel"), &[], &format!("{id}-void")).await
+            }
             Act::Refund => {
                 let (id, key) = (id.to_string(), format!("{id}-refund"));
                 let form = [("payment_intent", intent), ("metadata[payment_id]", id.as_str())];
@@ -250,7 +277,9 @@ impl Stripe {
         };
         let value = match done {
             Ok(value) => value,
-            Err(Failure::Final(error)) if error.code.as_deref() == Some("payment_intent_unexpected_state") => {
+            Err(Failure::Final(error))
+                if error.code.as_deref() == Some("payment_intent_unexpected_state") =>
+            {
                 let known = error.payment_intent.as_ref().and_then(|intent| intent.fact());
                 return known.map(Some).ok_or_else(|| Failure::Final(error).refusal());
             }
@@ -261,12 +290,14 @@ impl Stripe {
         };
         match act {
             Act::Capture | Act::Void => {
-                let intent: PaymentIntent = serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+                let intent: PaymentIntent =
+                    serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
                 Ok(intent.fact())
             }
             Act::Refund => {
                 // A refund may be pending for days; its end is reported by webhook.
-                let refund: Refund = serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+                let refund: Refund =
+                    serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
                 Ok((refund.status.as_deref() == Some("succeeded")).then_some(Fact::Refunded))
             }
         }
@@ -280,25 +311,41 @@ impl Stripe {
     /// a signed body is not an event.
     pub fn report(&self, header: &str, body: &[u8], now: Timestamp) -> Result<Option<Report>> {
         verify(&self.webhook_secrets, header, body, now)?;
-        let event: EventBody = serde_json::from_slice(body).map_err(|error| Code::InvalidInput.caused_by(error))?;
+        let event: EventBody =
+            serde_json::from_slice(body).map_err(|error| Code::InvalidInput.caused_by(error))?;
         let object = event.data.object;
         match event.kind.as_str() {
-            "payment_intent.amount_capturable_updated" | "payment_intent.succeeded" | "payment_intent.canceled" => {
-                let intent: PaymentIntent = serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+            "payment_intent.amount_capturable_updated"
+            | "payment_intent.succeeded"
+            | "payment_intent.canceled" => {
+                let intent: PaymentIntent =
+                    serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
                 let fact = intent.fact();
-                Ok(fact.map(|fact| Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
+                Ok(fact.map(|fact| Report {
+                    payment: intent.metadata.payment_id,
+                    intent: Some(intent.id),
+                    fact,
+                }))
             }
             "payment_intent.payment_failed" => {
-                let intent: PaymentIntent = serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+                let intent: PaymentIntent =
+                    serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
                 let error = intent.last_payment_error;
-                let code = error.and_then(|error| error.decline_code.or(error.code)).unwrap_or_else(|| "declined".to_owned());
+                let code = error
+                    .and_then(|error| error.decline_code.or(error.code))
+                    .unwrap_or_else(|| "declined".to_owned());
                 let fact = Fact::Declined { code };
                 Ok(Some(Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
             }
             "charge.refunded" => {
-                let charge: Charge = serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+                let charge: Charge =
+                    serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
                 let whole = charge.amount_refunded >= charge.amount;
-                let report = Report { payment: charge.metadata.payment_id, intent: charge.payment_intent, fact: Fact::Refunded };
+                let report = Report {
+                    payment: charge.metadata.payment_id,
+                    intent: charge.payment_intent,
+                    fact: Fact::Refunded,
+                };
                 Ok(whole.then_some(report))
             }
             _ => Ok(None),
@@ -313,12 +360,15 @@ fn verify(secrets: &[String], header: &str, body: &[u8], now: Timestamp) -> Resu
     let time = time.ok_or_else(|| Code::SignatureInvalid.because("no time in Stripe-Signature"))?;
     let signed_at: i64 = time.parse().map_err(|_| Code::SignatureInvalid.because("the time is no number"))?;
     let signed = [time.as_bytes(), b".", body].concat();
-    let good = pairs().filter(|(name, _)| *name == "v1").filter_map(|(_, signature)| unhex(signature.trim())).any(|signature| {
-        secrets.iter().any(|secret| {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-            hmac::verify(&key, &signed, &signature).is_ok()
-        })
-    });
+    let good = pairs()
+        .filter(|(name, _)| *name == "v1")
+        .filter_map(|(_, signature)| unhex(signature.trim()))
+        .any(|signature| {
+            secrets.iter().any(|secret| {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+                hmac::verify(&key, &signed, &signature).is_ok()
+            })
+        });
     if !good {
         return Code::SignatureInvalid.refuse();
     }
@@ -346,7 +396,8 @@ mod tests {
     fn sign(secret: &str, time: Timestamp, body: &[u8]) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let signed = [time.as_second().to_string().as_bytes(), b".", body].concat();
-        let hex: String = hmac::sign(&key, &signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String =
+            hmac::sign(&key, &signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         format!("t={},v1={hex}", time.as_second())
     }
 
@@ -384,7 +435,9 @@ mod tests {
 
     #[test]
     fn nonsense_headers_are_refused() {
-        for header in ["", "t=", "v1=00", "t=x,v1=00", "t=1", "t=1,v1=zz", &format!("t=1,v1={}", "é".repeat(32))] {
+        for header in
+            ["", "t=", "v1=00", "t=x,v1=00", "t=1", "t=1,v1=zz", &format!("t=1,v1={}", "é".repeat(32))]
+        {
             assert_eq!(check(&["s"], header, BODY), Err(Code::SignatureInvalid), "{header}");
         }
     }

@@ -27,7 +27,9 @@ pub async fn stripe(
     let (body, now) = (body.map_err(too_large)?, app.clock.now());
     let header = headers.get("stripe-signature").and_then(|header| header.to_str().ok());
     let header = header.ok_or_else(|| Code::SignatureInvalid.because("Stripe-Signature is missing"))?;
-    let Some(Report { payment, intent, fact }) = stripe.report(header, &body, now)? else { return Ok(StatusCode::NO_CONTENT) };
+    let Some(Report { payment, intent, fact }) = stripe.report(header, &body, now)? else {
+        return Ok(StatusCode::NO_CONTENT);
+    };
     // What other systems do with the same Stripe account is none of our business.
     let Some(id) = payment.and_then(|id| id.parse().ok()) else { return Ok(StatusCode::NO_CONTENT) };
     let payment = match store::payment(&app.db, id).await {
@@ -36,7 +38,9 @@ pub async fn stripe(
         Err(refusal) => return Err(refusal),
     };
     if payment.value.intent.as_ref().map(|known| &known.id) != intent.as_ref() {
-        return Err(Code::Unavailable.caused_by(format!("{id}: reported for {intent:?}, which we have not stored")));
+        return Err(
+            Code::Unavailable.caused_by(format!("{id}: reported for {intent:?}, which we have not stored"))
+        );
     }
     app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?;
     Ok(StatusCode::NO_CONTENT)

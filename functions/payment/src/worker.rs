@@ -37,7 +37,9 @@ fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> Bo
             | Message::PaymentRefunded { .. }
             | Message::BookingEventCancelling { .. }
             | Message::EntryIssued { .. }
-            | Message::MailingContinued { .. } => Err(Code::Internal.caused_by("this message is not for payment")),
+            | Message::MailingContinued { .. } => {
+                Err(Code::Internal.caused_by("this message is not for payment"))
+            }
         }
     })
 }
@@ -58,7 +60,9 @@ async fn follow(app: &App, stripe: &Stripe, order: OrderId, fate: Fate) -> Resul
     let id = Payment::id_of(order, Provider::Stripe);
     // An order that costs nothing has no payment.
     let Some(payment) = app.db.get::<Payment>(&Key::new(id, "-")).await? else { return Ok(()) };
-    let (Some(act), Some(intent)) = (payment.value.follow(fate), &payment.value.intent) else { return Ok(()) };
+    let (Some(act), Some(intent)) = (payment.value.follow(fate), &payment.value.intent) else {
+        return Ok(());
+    };
     if let Some(fact) = stripe.act(act, &payment.value, &intent.id).await? {
         let now = app.clock.now();
         app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?;

@@ -90,7 +90,11 @@ impl Account {
     /// # Errors
     /// `code_wrong` when there is no code under way, it has expired, or it was tried too often.
     pub fn try_code(&self, matches: impl FnOnce(&str) -> bool, now: Timestamp) -> Result<Tried> {
-        let code = self.code.as_ref().filter(|code| code.expires > now && code.tries < CODE_TRIES).ok_or(Code::CodeWrong)?;
+        let code = self
+            .code
+            .as_ref()
+            .filter(|code| code.expires > now && code.tries < CODE_TRIES)
+            .ok_or(Code::CodeWrong)?;
         if matches(&code.hash) {
             let account = Self { state: State::Active { at: now }, code: None, ..self.clone() };
             return Ok(Tried { account, proven: true });
@@ -232,7 +236,10 @@ impl Role {
     #[must_use]
     pub const fn allows(self, action: Action) -> bool {
         match (self, action) {
-            (Self::Owner, Action::ManageMembers | Action::ManageEvents | Action::ManageBookings | Action::Scan)
+            (
+                Self::Owner,
+                Action::ManageMembers | Action::ManageEvents | Action::ManageBookings | Action::Scan,
+            )
             | (Self::Manager, Action::ManageEvents | Action::ManageBookings | Action::Scan)
             | (Self::Gate, Action::Scan) => true,
             (Self::Manager, Action::ManageMembers)
@@ -281,9 +288,13 @@ mod tests {
     #[test]
     fn signing_up_again_replaces_what_is_unproven_and_never_what_is_proven() {
         let name = || Text::parse("Eve").unwrap();
-        let again = account(State::Unverified, Some(code(4))).sign_up_again(name(), "new".into(), code(0)).unwrap();
+        let again =
+            account(State::Unverified, Some(code(4))).sign_up_again(name(), "new".into(), code(0)).unwrap();
         assert_eq!((again.password.as_str(), again.code), ("new", Some(code(0))));
-        assert_eq!(account(State::Active { at: at(0) }, None).sign_up_again(name(), "new".into(), code(0)), None);
+        assert_eq!(
+            account(State::Active { at: at(0) }, None).sign_up_again(name(), "new".into(), code(0)),
+            None
+        );
     }
 
     #[test]

@@ -91,7 +91,9 @@ impl Item for Member {
 /// # Errors
 /// As [`Db::get`].
 pub async fn account_of(db: &Db, email: &Email) -> Result<Option<Stored<Account>>> {
-    let Some(address) = db.get::<Address>(&Key::new(format!("mail#{}", hash(email)), "-")).await? else { return Ok(None) };
+    let Some(address) = db.get::<Address>(&Key::new(format!("mail#{}", hash(email)), "-")).await? else {
+        return Ok(None);
+    };
     db.get(&Key::new(address.value.account, "-")).await
 }
 
@@ -147,7 +149,11 @@ pub async fn memberships(db: &Db, account: AccountId) -> Result<Vec<Stored<Membe
 ///
 /// # Errors
 /// As [`Db::get`].
-pub async fn member(db: &Db, organisation: OrganisationId, account: AccountId) -> Result<Option<Stored<Member>>> {
+pub async fn member(
+    db: &Db,
+    organisation: OrganisationId,
+    account: AccountId,
+) -> Result<Option<Stored<Member>>> {
     db.get(&Key::new(organisation, account)).await
 }
 
@@ -156,7 +162,12 @@ impl App {
     ///
     /// # Errors
     /// `not_found` for strangers, who learn nothing of the organisation; `forbidden` for members without the right.
-    pub async fn authorize(&self, account: AccountId, action: Action, organisation: OrganisationId) -> Result<Role> {
+    pub async fn authorize(
+        &self,
+        account: AccountId,
+        action: Action,
+        organisation: OrganisationId,
+    ) -> Result<Role> {
         let member = member(&self.db, organisation, account).await?.ok_or(Code::NotFound)?;
         if member.value.role.allows(action) { Ok(member.value.role) } else { Code::Forbidden.refuse() }
     }

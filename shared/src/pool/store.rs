@@ -250,12 +250,20 @@ pub async fn open(db: &Db, id: PoolId, capacity: u32, until: Timestamp) -> Resul
 }
 
 async fn put_new(db: &Db, key: Key, rest: HashMap<&str, AttributeValue>) -> Result<()> {
-    let request = db.client().put_item().table_name(db.table(Table::Pool)).condition_expression("attribute_not_exists(pk)");
+    let request = db
+        .client()
+        .put_item()
+        .table_name(db.table(Table::Pool))
+        .condition_expression("attribute_not_exists(pk)");
     let mut item: Attributes = rest.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     item.extend([("pk".to_owned(), AttributeValue::S(key.pk)), ("sk".to_owned(), AttributeValue::S(key.sk))]);
     match request.set_item(Some(item)).set_return_consumed_capacity(db.wants_capacity()).send().await {
         Ok(output) => db.count_write(output.consumed_capacity()),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => {
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+        {
             db.count_failed_write();
         }
         Err(error) => return Err(store_error(error)),

@@ -1,0 +1,180 @@
+//! Which message leads to which mail to whom.
+
+use crate::mail::{Attachment, Letter, Post};
+use futures_util::future::{BoxFuture, try_join_all};
+use jiff::Timestamp;
+use minijinja::context;
+use std::sync::Arc;
+use tessera::app::App;
+use tessera::booking::{By, Register};
+use tessera::catalogue::Event;
+use tessera::db::{Listing, Query};
+use tessera::error::{Code, Result};
+use tessera::id::{BookingId, EventId, MailId, OrderId};
+use tessera::message::{CodePurpose, Envelope, Message};
+use tessera::notification::{Kind, Mailing};
+use tessera::order::Order;
+use tessera::queue::Job;
+use tessera::{booking, calendar, entry, notification, order};
+
+/// One message.
+pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let id = mail_id(&envelope.id.to_string());
+        match &envelope.message {
+            Message::AccountCodeRequested { email, name, code, purpose, .. } => {
+                let kind = match purpose {
+                    CodePurpose::Verify => Kind::Verify,
+                    CodePurpose::AlreadyRegistered => Kind::AlreadyRegistered,
+                };
+                let values = context! { name, code, minutes => tessera::identity::CODE_MINUTES };
+                post.send(app, Letter { id, kind, to: email, name, values, attachments: Vec::new() }).await
+            }
+            Message::EntryIssued { order, .. } => confirmation(app, post, id, *order).await,
+            Message::BookingCancelled { booking, order } => {
+                cancellation(app, post, id, *booking, *order).await
+            }
+            Message::BookingLost { order, .. } => {
+                tell(app, post, id, Kind::PlacesGone, *order, "", Vec::new()).await
+            }
+            Message::EventChanged { event, changes } => begin_mailing(app, id, *event, changes.clone()).await,
+            Message::MailingContinued { mailing, page } => mail_page(app, post, *mailing, *page).await,
+            Message::EventPublished { .. }
+            | Message::EventCancelled { .. }
+            | Message::OrderFreePlaced { .. }
+            | Message::OrderCancelled { .. }
+            | Message::PaymentAuthorized { .. }
+            | Message::PaymentCaptured { .. }
+            | Message::PaymentVoided { .. }
+            | Message::PaymentRefunded { .. }
+            | Message::BookingConfirmed { .. }
+            | Message::BookingEventCancelling { .. } => {
+                Err(Code::Internal.caused_by("this message is not for notification"))
+            }
+        }
+    })
+}
+
+/// Notification has no scheduled jobs yet.
+pub fn tick<'a>(_: &'a App, _: &'a Arc<Post>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move { Err(Code::Internal.caused_by(format!("notification has no job {}", job.job))) })
+}
+
+fn mail_id(cause: &str) -> MailId {
+    MailId::derive(&[cause])
+}
+
+/// A mail about an order to the one who placed it.
+async fn tell(
+    app: &App,
+    post: &Post,
+    id: MailId,
+    kind: Kind,
+    order: OrderId,
+    why: &str,
+    attachments: Vec<Attachment>,
+) -> Result<()> {
+    let order = order::store::order(&app.db, order).await?.value;
+    let event = app.programme(order.quote.event).await?.event.clone();
+    let values = about(app, post, &order, &event, why);
+    let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
+    post.send(app, Letter { id, kind, to, name, values, attachments }).await
+}
+
+fn about(app: &App, post: &Post, order: &Order, event: &Event, why: &str) -> minijinja::Value {
+    let line = |line: &tessera::booking::Line| {
+        context! {
+            quantity => line.quantity, name => line.name.clone(), amount => line.amount.to_string()
+        }
+    };
+    let lines: Vec<_> = order.quote.lines.iter().map(line).collect();
+    let starts = event.details.starts.local;
+    context! {
+        name => order.contact.name.as_str(),
+        order => order.id.to_string(),
+        link => post.order_link(app, order.id),
+        total => order.quote.total.to_string(),
+        free => order.quote.total.is_zero(),
+        lines,
+        why,
+        event => context! {
+            name => event.details.name.as_str(),
+            venue => event.details.venue.as_str(),
+            city => event.details.city.as_str(),
+            date => starts.strftime("%A, %-d %B %Y").to_string(),
+            time => starts.strftime("%H:%M").to_string(),
+            zone => event.details.starts.zone.clone(),
+        },
+    }
+}
+
+/// The tickets, with their documents and the event for the calendar.
+async fn confirmation(app: &App, post: &Post, id: MailId, order: OrderId) -> Result<()> {
+    let tickets = entry::store::tickets_of(&app.db, order).await?;
+    let documents = tickets.iter().map(|ticket| async {
+        let ticket = &ticket.value;
+        let bytes = app.blobs.get(&entry::store::document(ticket.id)).await?;
+        let bytes =
+            bytes.ok_or_else(|| Code::Internal.caused_by(format!("{} has no document", ticket.id)))?;
+        Ok::<_, tessera::error::Refusal>(Attachment {
+            kind: "application/pdf",
+            name: format!("{}.pdf", ticket.number),
+            bytes,
+        })
+    });
+    let mut attachments = try_join_all(documents).await?;
+    if let Some(ticket) = tickets.first() {
+        let event = app.programme(ticket.value.event).await?.event.clone();
+        let text = calendar::file(&event, &post.event_link(event.id), app.clock.now())?;
+        attachments.push(Attachment {
+            kind: "text/calendar",
+            name: "event.ics".to_owned(),
+            bytes: text.into_bytes(),
+        });
+    }
+    tell(app, post, id, Kind::Confirmation, order, "", attachments).await
+}
+
+async fn cancellation(app: &App, post: &Post, id: MailId, booking: BookingId, order: OrderId) -> Result<()> {
+    let why = match booking::store::booking(&app.db, booking).await?.0.value {
+        Register::Cancelled { by: By::Buyer, .. } => "as you asked",
+        Register::Cancelled { by: By::Organiser, .. } => "by the organiser",
+        Register::Cancelled { by: By::Event, .. } => "because the event will not take place",
+        Register::Cancelled { by: By::Payment, .. } => "because the payment did not go through",
+        Register::Confirmed { .. } | Register::Ended { .. } | Register::Lost { .. } => {
+            return Err(Code::Internal.caused_by("told of a cancellation that is not in the register"));
+        }
+    };
+    tell(app, post, id, Kind::Cancellation, order, why, Vec::new()).await
+}
+
+async fn begin_mailing(app: &App, id: MailId, event: EventId, changes: Vec<String>) -> Result<()> {
+    let first = Mailing { id, event, changes, page: 0, after: None };
+    app.db.put_new(first, vec![Message::MailingContinued { mailing: id, page: 0 }], app.clock.now()).await?;
+    Ok(())
+}
+
+/// Mails one page of an event's attendees; the note of how far it came carries the message for the next.
+async fn mail_page(app: &App, post: &Post, mailing: MailId, page: u32) -> Result<()> {
+    let now: Timestamp = app.clock.now();
+    let progress = notification::store::mailing(&app.db, mailing).await?.ok_or(Code::NotFound)?;
+    if progress.value.page != page {
+        return Ok(());
+    }
+    let query = Query::of(Listing::Second, progress.value.event).limit(25);
+    let (found, next) = app.db.list::<Register>(&query, progress.value.after.clone()).await?;
+    let booked = found.iter().filter_map(|register| match &register.value {
+        Register::Confirmed { booking } => Some(booking.order),
+        Register::Cancelled { .. } | Register::Ended { .. } | Register::Lost { .. } => None,
+    });
+    let what = progress.value.changes.join(" and ");
+    try_join_all(booked.map(|order| {
+        let id = mail_id(&format!("{mailing}/{order}"));
+        tell(app, post, id, Kind::EventChanged, order, &what, Vec::new())
+    }))
+    .await?;
+    let told = next.is_some().then_some(Message::MailingContinued { mailing, page: page + 1 });
+    let done = Mailing { page: page + 1, after: next, ..progress.value.clone() };
+    app.db.replace(&progress, done, told.into_iter().collect(), now).await?;
+    Ok(())
+}
