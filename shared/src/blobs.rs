@@ -52,9 +52,9 @@ impl Blobs {
     }
 }
 
-fn failed<E: std::error::Error + 'static>(error: aws_sdk_s3::error::SdkError<E>) -> crate::error::Refusal
+fn failed<E>(error: aws_sdk_s3::error::SdkError<E>) -> crate::error::Refusal
 where
-    E: Send + Sync + aws_sdk_s3::error::ProvideErrorMetadata,
+    E: std::error::Error + Send + Sync + aws_sdk_s3::error::ProvideErrorMetadata + 'static,
 {
     Code::Unavailable.caused_by(DisplayErrorContext(error).to_string())
 }

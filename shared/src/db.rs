@@ -122,9 +122,9 @@ impl Key {
 pub enum Listing {
     /// The table itself, by partition.
     Primary,
-    /// Index `g1`.
+    /// Index `first`, keys `g1`, `g1s`.
     First,
-    /// Index `g2`.
+    /// Index `second`, keys `g2`, `g2s`.
     Second,
 }
 
@@ -132,8 +132,8 @@ impl Listing {
     const fn index(self) -> Option<&'static str> {
         match self {
             Self::Primary => None,
-            Self::First => Some("g1"),
-            Self::Second => Some("g2"),
+            Self::First => Some("first"),
+            Self::Second => Some("second"),
         }
     }
 

@@ -23,7 +23,6 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The routes of one capability, ready to serve: request ids, logs, headers and the problem answers around them.
-#[must_use]
 pub fn serve(routes: OpenApiRouter<App>, app: App) -> axum::Router {
     let (router, _) = routes.split_for_parts();
     router

@@ -10,7 +10,7 @@ use minijinja::{Environment, Value, context};
 use std::sync::LazyLock;
 use tessera::app::App;
 use tessera::config::ConfigError;
-use tessera::error::{Code, Refusal, Result};
+use tessera::error::{Code, Result};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,7 +45,7 @@ pub async fn description() -> impl IntoResponse {
 #[utoipa::path(get, path = "/docs", tag = "docs",
     responses((status = 200, description = "The API, readable", content_type = "text/html", body = String)))]
 pub async fn page() -> Result<impl IntoResponse> {
-    let page = PAGE.as_ref().map_err(|error| Refusal::from(Code::Internal.caused_by(error.clone())))?;
+    let page = PAGE.as_ref().map_err(|error| Code::Internal.caused_by(error.clone()))?;
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
     let headers = [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "public, max-age=300")];
     Ok((headers, Html(page.as_str())))
