@@ -1,1 +1,1 @@
-//! Scenario tests over HTTP against the local home
+//! Scenario tests over HTTP against the local home: see `it/`.

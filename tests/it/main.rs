@@ -1,0 +1,18 @@
+//! Scenarios over HTTP: each module is a capability, each test a sentence about what a user notices.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod booking;
+mod bootstrap;
+mod catalogue;
+mod docs;
+mod entry;
+mod faults;
+mod figures;
+mod identity;
+mod notification;
+mod order;
+mod outbox;
+mod payment;
+mod security;
+mod support;
+mod tidy;
