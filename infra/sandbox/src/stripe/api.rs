@@ -137,7 +137,7 @@ pub(crate) fn call(
         (true, ["payment_intents", id, "cancel"]) => cancel(work, id, form),
         (true, ["refunds"]) => refund(work, form),
         (false, ["refunds"]) => list(work, Table::Refund, form),
-        (false, ["refunds", id]) => one_refund(work, id, form),
+        (false, ["refunds", id]) => one(work, Table::Refund, id, form),
         (true, ["refunds", id]) => update_refund(work, id, form),
         (false, ["charges"]) => list(work, Table::Charge, form),
         (false, ["charges", id]) => one(work, Table::Charge, id, form),
@@ -367,10 +367,6 @@ fn refund(work: &mut Work<'_>, form: &Form) -> Result<Value> {
     Ok(object)
 }
 
-fn one_refund(work: &Work<'_>, id: &str, form: &Form) -> Result<Value> {
-    one(work, Table::Refund, id, form)
-}
-
 fn update_refund(work: &mut Work<'_>, id: &str, form: &Form) -> Result<Value> {
     form.allow_only(&["metadata"])?;
     let found = store::payment_of(work.tx, Table::Refund, id)?;
@@ -383,7 +379,7 @@ fn update_refund(work: &mut Work<'_>, id: &str, form: &Form) -> Result<Value> {
         intent.update_refund(at);
     }
     work.keep(&mut intent, Ok(()))?;
-    one(work, Table::Refund, id, form)
+    read(work, Table::Refund, id, &form.list("expand"))
 }
 
 fn shown(work: &Work<'_>, intent: &Intent, form: &Form) -> Result<Value> {

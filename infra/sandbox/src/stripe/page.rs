@@ -72,7 +72,7 @@ impl Visit {
 
     /// This page again.
     fn again(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::from("?"));
+        let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         query.append_pair("client_secret", &self.intent.client_secret);
         if let Some(url) = &self.return_url {
             query.append_pair("return_url", url.as_str());
