@@ -55,7 +55,8 @@ async fn a_browser_confirms_with_the_client_secret_and_sees_no_metadata() {
 async fn parameters_are_checked_and_named() {
     let world = World::new().await;
     let long = "x".repeat(501);
-    let cases: &[(&[(&str, &str)], Option<&str>, &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
+    let cases: &[Case<'_>] = &[
         (&[("currency", "eur")], Some("parameter_missing"), "amount"),
         (&[("amount", "10")], Some("parameter_missing"), "currency"),
         (&[("amount", "ten"), ("currency", "eur")], Some("parameter_invalid_integer"), "amount"),
