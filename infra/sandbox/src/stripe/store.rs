@@ -1,0 +1,311 @@
+//! Payments, events and idempotent answers in SQLite.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use serde_json::{Value, json};
+
+use super::error::{Error, Result};
+use super::intent::Intent;
+
+/// How long the answer to an idempotent call is kept, in seconds.
+const REMEMBERED: i64 = 86_400;
+
+/// Sequences order lists, newest first, and are never used twice (AUTOINCREMENT). `delivered` is when the webhook
+/// was, in milliseconds.
+pub(crate) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS payment (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
+  body TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS charge (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, payment TEXT NOT NULL,
+  created INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS charge_payment ON charge(payment);
+CREATE TABLE IF NOT EXISTS refund (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, payment TEXT NOT NULL,
+  created INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS refund_payment ON refund(payment);
+CREATE TABLE IF NOT EXISTS event (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
+  kind TEXT NOT NULL, payment TEXT NOT NULL, delivered INTEGER, attempts INTEGER NOT NULL DEFAULT 0, status INTEGER,
+  trouble TEXT, body TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS event_undelivered ON event(sequence) WHERE delivered IS NULL;
+CREATE INDEX IF NOT EXISTS event_payment ON event(payment);
+CREATE TABLE IF NOT EXISTS idempotency (
+  key TEXT PRIMARY KEY, created INTEGER NOT NULL, fingerprint TEXT NOT NULL, status INTEGER NOT NULL,
+  request TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idempotency_created ON idempotency(created);";
+
+/// An event and how its delivery goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Stripe's identifier, `evt_…`.
+    pub id: String,
+    /// Such as `payment_intent.succeeded`.
+    pub kind: String,
+    /// The payment it is about.
+    pub payment: String,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// When the receiver took it first, in milliseconds since 1970; `None` while it has not.
+    pub delivered_ms: Option<i64>,
+    /// How often it was sent, repetitions of one attempt not counted.
+    pub attempts: u32,
+    /// What the receiver answered last, an HTTP status.
+    pub status: Option<u16>,
+    /// Why the last attempt had no answer.
+    pub trouble: Option<String>,
+    /// The event object.
+    pub body: Value,
+}
+
+const EVENT: &str = "id, kind, payment, created, delivered, attempts, status, trouble, body";
+
+/// What a list is cut to: newest first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cut<'a> {
+    /// Only those older than this one.
+    pub(crate) after: Option<&'a str>,
+    /// Only those newer than this one.
+    pub(crate) before: Option<&'a str>,
+    /// From and to these seconds, both included.
+    pub(crate) created: (Option<i64>, Option<i64>),
+    /// Those of this payment.
+    pub(crate) payment: Option<&'a str>,
+    /// Those of these kinds, events only; all if empty.
+    pub(crate) kinds: &'a [&'a str],
+    pub(crate) skip: u32,
+    pub(crate) most: u32,
+}
+
+/// The tables that can be listed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Table {
+    Payment,
+    Charge,
+    Refund,
+    Event,
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Payment => "payment",
+            Self::Charge => "charge",
+            Self::Refund => "refund",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// Who caused an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cause<'a> {
+    pub(crate) request: Option<&'a str>,
+    pub(crate) idempotency_key: Option<&'a str>,
+    pub(crate) api_version: &'a str,
+}
+
+/// An answer that is given again.
+#[derive(Clone, Debug)]
+pub(crate) struct Remembered {
+    pub(crate) fingerprint: String,
+    pub(crate) status: u16,
+    pub(crate) request: String,
+    pub(crate) body: String,
+}
+
+pub(crate) fn payment(db: &Connection, id: &str) -> Result<Option<Intent>> {
+    let mut read = db.prepare_cached("SELECT body FROM payment WHERE id = ?")?;
+    let body: Option<String> = read.query_row([id], |row| row.get(0)).optional()?;
+    Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+}
+
+/// The payment that a charge or refund belongs to.
+pub(crate) fn payment_of(db: &Connection, table: Table, id: &str) -> Result<Option<Intent>> {
+    let mut read = db.prepare_cached(&format!(
+        "SELECT body FROM payment WHERE id = (SELECT payment FROM {} WHERE id = ?)",
+        table.name()
+    ))?;
+    let body: Option<String> = read.query_row([id], |row| row.get(0)).optional()?;
+    Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+}
+
+/// Keeps a payment as it is now and what happened to it; answers the events' sequences.
+pub(crate) fn save(
+    tx: &Transaction<'_>,
+    intent: &mut Intent,
+    cause: Cause<'_>,
+    now: i64,
+) -> Result<Vec<i64>> {
+    let happenings = std::mem::take(&mut intent.happenings);
+    tx.prepare_cached(
+        "INSERT INTO payment (id, created, body) VALUES (?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+    )?
+    .execute(params![intent.id, intent.created, serde_json::to_string(intent)?])?;
+    let mut charge =
+        tx.prepare_cached("INSERT OR IGNORE INTO charge (id, payment, created) VALUES (?, ?, ?)")?;
+    for id in intent.charges.iter().map(|charge| &charge.id) {
+        charge.execute(params![id, intent.id, now])?;
+    }
+    let mut refund =
+        tx.prepare_cached("INSERT OR IGNORE INTO refund (id, payment, created) VALUES (?, ?, ?)")?;
+    for id in intent.refunds.iter().map(|refund| &refund.id) {
+        refund.execute(params![id, intent.id, now])?;
+    }
+    let mut insert =
+        tx.prepare_cached("INSERT INTO event (id, created, kind, payment, body) VALUES (?, ?, ?, ?, ?)")?;
+    let mut sequences = Vec::with_capacity(happenings.len());
+    for happening in happenings {
+        let id = crate::random::id("evt_3")?;
+        let body = json!({
+            "id": id,
+            "object": "event",
+            "api_version": cause.api_version,
+            "created": now,
+            "data": {"object": happening.object},
+            "livemode": false,
+            "pending_webhooks": 1,
+            "request": {"id": cause.request, "idempotency_key": cause.idempotency_key},
+            "type": happening.kind,
+        });
+        sequences.push(insert.insert(params![id, now, happening.kind, intent.id, body.to_string()])?);
+    }
+    Ok(sequences)
+}
+
+/// The identifiers in a table, newest first (oldest first only to cut; the answer is turned round).
+pub(crate) fn list(db: &Connection, table: Table, cut: &Cut<'_>) -> Result<Vec<String>> {
+    let name = table.name();
+    let payment = if matches!(table, Table::Payment) { "id" } else { "payment" };
+    let order = if cut.before.is_some() { "ASC" } else { "DESC" };
+    let mut clauses = String::from("1");
+    let mut values: Vec<&dyn rusqlite::ToSql> = Vec::new();
+    let position = |id: &str, param: &str| {
+        let mut read = db.prepare_cached(&format!("SELECT sequence FROM {name} WHERE id = ?"))?;
+        let sequence: Option<i64> = read.query_row([id], |row| row.get(0)).optional()?;
+        sequence.ok_or_else(|| Error::no_such(name, id, param).status(400))
+    };
+    let after = cut.after.map(|id| position(id, "starting_after")).transpose()?;
+    let before = cut.before.map(|id| position(id, "ending_before")).transpose()?;
+    for (clause, value) in [
+        ("sequence <", &after as &dyn rusqlite::ToSql),
+        ("sequence >", &before),
+        ("created >=", &cut.created.0),
+        ("created <=", &cut.created.1),
+    ] {
+        values.push(value);
+        let place = values.len();
+        clauses.push_str(&format!(" AND (?{place} IS NULL OR {clause} ?{place})"));
+    }
+    if let Some(id) = &cut.payment {
+        values.push(id);
+        clauses.push_str(&format!(" AND {payment} = ?{}", values.len()));
+    }
+    if !cut.kinds.is_empty() {
+        let first = values.len();
+        values.extend(cut.kinds.iter().map(|kind| kind as &dyn rusqlite::ToSql));
+        let places: Vec<_> = (first + 1..=values.len()).map(|place| format!("?{place}")).collect();
+        clauses.push_str(&format!(" AND kind IN ({})", places.join(", ")));
+    }
+    let sql = format!(
+        "SELECT id FROM {name} WHERE {clauses} ORDER BY sequence {order} LIMIT {} OFFSET {}",
+        cut.most, cut.skip
+    );
+    let mut read = db.prepare_cached(&sql)?;
+    let ids = read.query_map(values.as_slice(), |row| row.get(0))?;
+    let mut ids: Vec<String> = ids.collect::<rusqlite::Result<_>>()?;
+    if cut.before.is_some() {
+        ids.reverse();
+    }
+    Ok(ids)
+}
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<(Event, String)> {
+    let event = Event {
+        id: row.get(0)?,
+        kind: row.get(1)?,
+        payment: row.get(2)?,
+        created: row.get(3)?,
+        delivered_ms: row.get(4)?,
+        attempts: row.get(5)?,
+        status: row.get(6)?,
+        trouble: row.get(7)?,
+        body: Value::Null,
+    };
+    Ok((event, row.get(8)?))
+}
+
+fn with_body((mut event, body): (Event, String)) -> Result<Event> {
+    event.body = serde_json::from_str(&body)?;
+    if event.delivered_ms.is_some()
+        && let Some(object) = event.body.as_object_mut()
+    {
+        object.insert("pending_webhooks".into(), 0.into());
+    }
+    Ok(event)
+}
+
+pub(crate) fn event(db: &Connection, id: &str) -> Result<Option<Event>> {
+    let mut read = db.prepare_cached(&format!("SELECT {EVENT} FROM event WHERE id = ?"))?;
+    read.query_row([id], read_event).optional()?.map(with_body).transpose()
+}
+
+pub(crate) fn event_at(db: &Connection, sequence: i64) -> Result<Option<Event>> {
+    let mut read = db.prepare_cached(&format!("SELECT {EVENT} FROM event WHERE sequence = ?"))?;
+    read.query_row([sequence], read_event).optional()?.map(with_body).transpose()
+}
+
+pub(crate) fn event_sequence(db: &Connection, id: &str) -> Result<Option<i64>> {
+    let mut read = db.prepare_cached("SELECT sequence FROM event WHERE id = ?")?;
+    Ok(read.query_row([id], |row| row.get(0)).optional()?)
+}
+
+/// The events nobody took yet, oldest first.
+pub(crate) fn undelivered(db: &Connection) -> Result<Vec<i64>> {
+    let mut read = db.prepare("SELECT sequence FROM event WHERE delivered IS NULL ORDER BY sequence")?;
+    Ok(read.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Notes an attempt to deliver.
+pub(crate) fn note_attempt(
+    tx: &Transaction<'_>,
+    sequence: i64,
+    delivered_ms: Option<i64>,
+    status: Option<u16>,
+    trouble: Option<&str>,
+) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE event SET attempts = attempts + 1, delivered = coalesce(delivered, ?2), status = ?3, trouble = ?4
+         WHERE sequence = ?1",
+    )?
+    .execute(params![sequence, delivered_ms, status, trouble])?;
+    Ok(())
+}
+
+pub(crate) fn remembered(db: &Connection, key: &str, now: i64) -> Result<Option<Remembered>> {
+    let mut read = db.prepare_cached(
+        "SELECT fingerprint, status, request, body FROM idempotency WHERE key = ? AND created > ?",
+    )?;
+    let row = read.query_row(params![key, now - REMEMBERED], |row| {
+        Ok(Remembered {
+            fingerprint: row.get(0)?,
+            status: row.get(1)?,
+            request: row.get(2)?,
+            body: row.get(3)?,
+        })
+    });
+    Ok(row.optional()?)
+}
+
+pub(crate) fn remember(tx: &Transaction<'_>, key: &str, answer: &Remembered, now: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM idempotency WHERE created <= ?")?.execute([now - REMEMBERED])?;
+    tx.prepare_cached("INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?)")?.execute(params![
+        key,
+        now,
+        answer.fingerprint,
+        answer.status,
+        answer.request,
+        answer.body
+    ])?;
+    Ok(())
+}

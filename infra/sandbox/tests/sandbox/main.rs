@@ -1,0 +1,12 @@
+//! The sandboxes as clients see them over HTTP, and as an embedding process does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what surprises a test fails it")]
+
+mod durability;
+mod faults;
+mod idempotency;
+mod mail;
+mod page;
+mod payments;
+mod refusals;
+mod webhooks;
+mod world;
