@@ -1,0 +1,128 @@
+//! The secrets of a home: made on its first start, kept beside its data, readable by its owner alone.
+
+use crate::HomeError;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+/// Reads `secrets.json` of a data folder, and adds what it lacks.
+///
+/// # Errors
+/// If the file cannot be read or written, or is no JSON object of texts.
+pub(crate) fn open(folder: &Path) -> Result<BTreeMap<String, String>, HomeError> {
+    let path = folder.join("secrets.json");
+    let what = || path.display().to_string();
+    let mut secrets: BTreeMap<String, String> = match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| HomeError::Data(format!("{}: {error}", path.display())))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+        Err(error) => return Err(HomeError::io(what())(error)),
+    };
+    let known = secrets.len();
+    complete(&mut secrets)?;
+    if secrets.len() > known {
+        let text = serde_json::to_vec_pretty(&secrets).map_err(HomeError::store(what()))?;
+        write(&path, &text).map_err(HomeError::io(what()))?;
+    }
+    Ok(secrets)
+}
+
+/// Under another name first: a start that is interrupted leaves no half file.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let draft = path.with_extension("json.new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], HomeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(HomeError::store("random bytes"))?;
+    Ok(bytes)
+}
+
+fn public(seed: &[u8; 32]) -> Result<Vec<u8>, HomeError> {
+    let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(HomeError::store("an Ed25519 key"))?;
+    Ok(pair.public_key().as_ref().to_vec())
+}
+
+/// Makes every secret that is not there. A public key is made together with its private one.
+fn complete(secrets: &mut BTreeMap<String, String>) -> Result<(), HomeError> {
+    if !secrets.contains_key("access_private_key") || !secrets.contains_key("access_public_keys") {
+        let seed = random::<32>()?;
+        let x = URL_SAFE_NO_PAD.encode(public(&seed)?);
+        let kid = format!("local-{}", x.get(..8).unwrap_or_default());
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x});
+        secrets.insert("access_private_key".into(), STANDARD.encode(seed));
+        secrets.insert("access_public_keys".into(), json!({"keys": [key]}).to_string());
+    }
+    if !secrets.contains_key("ticket_private_key") || !secrets.contains_key("ticket_public_keys") {
+        let seed = random::<32>()?;
+        secrets.insert("ticket_private_key".into(), STANDARD.encode(seed));
+        secrets.insert("ticket_public_keys".into(), STANDARD.encode(public(&seed)?));
+    }
+    let mut word = |name: &str, make: &dyn Fn([u8; 32]) -> String| -> Result<(), HomeError> {
+        if !secrets.contains_key(name) {
+            secrets.insert(name.to_owned(), make(random()?));
+        }
+        Ok(())
+    };
+    word("token_secrets", &|bytes| STANDARD.encode(bytes))?;
+    word("stripe_secret_key", &|bytes| format!("sk_test_local{}", hex(&bytes[..16])))?;
+    word("stripe_webhook_secrets", &|bytes| format!("whsec_{}", hex(&bytes)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_made_once_and_only_their_owner_reads_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap();
+        assert_eq!(first, open(folder.path()).unwrap());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(folder.path().join("secrets.json")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn public_keys_belong_to_their_private_ones() {
+        let mut secrets = BTreeMap::new();
+        complete(&mut secrets).unwrap();
+        let seed = |name: &str| -> [u8; 32] { STANDARD.decode(&secrets[name]).unwrap().try_into().unwrap() };
+        let set: serde_json::Value = serde_json::from_str(&secrets["access_public_keys"]).unwrap();
+        let x = URL_SAFE_NO_PAD.decode(set["keys"][0]["x"].as_str().unwrap()).unwrap();
+        assert_eq!(x, public(&seed("access_private_key")).unwrap());
+        let ticket = STANDARD.decode(&secrets["ticket_public_keys"]).unwrap();
+        assert_eq!(ticket, public(&seed("ticket_private_key")).unwrap());
+        assert_eq!(STANDARD.decode(&secrets["token_secrets"]).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn a_secret_added_by_a_newer_version_leaves_the_old_ones_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut old = open(folder.path()).unwrap();
+        let removed = old.remove("stripe_secret_key").unwrap();
+        std::fs::write(folder.path().join("secrets.json"), serde_json::to_vec(&old).unwrap()).unwrap();
+        let mut new = open(folder.path()).unwrap();
+        assert_ne!(new.remove("stripe_secret_key").unwrap(), removed);
+        assert_eq!(new, old);
+    }
+}
