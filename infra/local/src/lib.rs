@@ -8,7 +8,9 @@
 //! |---|---|
 //! | this one | [`Home`]: starts it all, and the handles that tests and the console use |
 //! | [`template`] | reads the template: functions, routes, tables, queues, buckets, what calls what |
+//! | [`whole`] | [`whole::Whole`]: the home with its sandboxes, as `tessera` starts it and tests use it |
 //! | [`functions`] | which program is which function |
+//! | [`openapi`] | the API description of all functions |
 //! | `invoke` | how functions are called |
 //! | [`gateway`] | the API: routes, events, limits, CORS |
 //! | [`sources`] | queues, table streams and schedules that call functions |
@@ -27,10 +29,12 @@ mod error;
 pub mod functions;
 pub mod gateway;
 mod invoke;
+pub mod openapi;
 mod secrets;
 pub mod sources;
 pub mod stores;
 pub mod template;
+pub mod whole;
 
 use axum::Router;
 use axum::body::Body;

@@ -31,6 +31,19 @@ pub(crate) fn open(folder: &Path) -> Result<BTreeMap<String, String>, HomeError>
     Ok(secrets)
 }
 
+/// The secrets of a data folder, or fresh ones for a home that keeps nothing.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn of(folder: Option<&Path>) -> Result<BTreeMap<String, String>, HomeError> {
+    if let Some(folder) = folder {
+        return open(folder);
+    }
+    let mut secrets = BTreeMap::new();
+    complete(&mut secrets)?;
+    Ok(secrets)
+}
+
 /// Under another name first: a start that is interrupted leaves no half file.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let draft = path.with_extension("json.new");
