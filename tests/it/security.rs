@@ -31,7 +31,9 @@ async fn only_tokens_with_every_claim_right_are_accepted() {
         me(&forge(&world, &header, &missing)).await.refused(401, "token_invalid");
     }
     let now = world.whole.clock().now().as_second();
-    for (name, value) in [("iss", json!("other")), ("aud", json!("other")), ("nbf", json!(now + 60)), ("exp", json!(now - 60))] {
+    for (name, value) in
+        [("iss", json!("other")), ("aud", json!("other")), ("nbf", json!(now + 60)), ("exp", json!(now - 60))]
+    {
         let mut wrong = claims.clone();
         wrong[name] = value;
         me(&forge(&world, &header, &wrong)).await.refused(401, "token_invalid");
@@ -78,7 +80,10 @@ async fn the_published_keys_check_our_tokens() {
     let keys = world.get("/.well-known/jwks.json").send().await;
     assert_eq!(keys.header("cache-control"), "public, max-age=300");
     let kid = jsonwebtoken::decode_header(&token).unwrap().kid.unwrap();
-    assert_eq!((&keys.body["keys"][0]["kid"], &keys.body["keys"][0]["crv"]), (&json!(kid), &json!("Ed25519")));
+    assert_eq!(
+        (&keys.body["keys"][0]["kid"], &keys.body["keys"][0]["crv"]),
+        (&json!(kid), &json!("Ed25519"))
+    );
     assert!(keys.body["keys"][0].get("d").is_none(), "no private part");
 }
 

@@ -63,6 +63,8 @@ struct Charge {
     #[serde(default)]
     amount_refunded: i64,
     #[serde(default)]
+    captured: bool,
+    #[serde(default)]
     metadata: Metadata,
 }
 
