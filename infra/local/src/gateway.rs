@@ -92,6 +92,11 @@ impl Gateway {
         extra.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
     }
 
+    /// Takes all plugged routers away.
+    pub(crate) fn unplug(&self) {
+        self.extra.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The last requests to functions, newest first.
     pub(crate) fn recorded(&self) -> Vec<Recorded> {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
@@ -272,3 +277,6 @@ fn respond(answer: &[u8]) -> Result<Response<Body>, String> {
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,6 +180,7 @@ impl fmt::Debug for Home {
 
 struct Inner {
     url: String,
+    data: PathBuf,
     clock: Clock,
     meter: Arc<Meter>,
     secrets: BTreeMap<String, String>,
@@ -204,6 +205,7 @@ struct Inner {
 struct Running {
     front: JoinHandle<()>,
     sources: Vec<JoinHandle<()>>,
+    endpoints: Vec<JoinHandle<()>>,
     dynamodb: Server,
     /// Deleted when dropped, last of all.
     folder: Option<tempfile::TempDir>,
@@ -323,9 +325,10 @@ impl Home {
         listener.set_nonblocking(true).map_err(HomeError::io("the listener"))?;
         let listener = TcpListener::from_std(listener).map_err(HomeError::io("the listener"))?;
         let dynamodb = Server::start(&tables, &faults, dynamodb_listener, stop_stores.subscribe())?;
-        tokio::spawn(stores::serve(s3_listener, stop_stores.subscribe(), move || objects.clone()));
+        let s3 = stores::serve(s3_listener, stop_stores.subscribe(), move || objects.clone());
         let queues = stores::sqs::Queues::new(sqs.clone(), &faults);
-        tokio::spawn(stores::serve(sqs_listener, stop_stores.subscribe(), move || queues.clone()));
+        let sqs_served = stores::serve(sqs_listener, stop_stores.subscribe(), move || queues.clone());
+        let endpoints_run = vec![tokio::spawn(s3), tokio::spawn(sqs_served)];
 
         let mut running = Vec::new();
         for function in &functions {
@@ -348,6 +351,7 @@ impl Home {
             let front = tokio::spawn(serve(listener, gateway.clone(), home.clone(), stopped));
             Inner {
                 url,
+                data,
                 clock,
                 meter,
                 secrets,
@@ -364,7 +368,13 @@ impl Home {
                 stop_front,
                 stop_sources,
                 stop_stores,
-                running: Mutex::new(Some(Running { front, sources: running, dynamodb, folder })),
+                running: Mutex::new(Some(Running {
+                    front,
+                    sources: running,
+                    endpoints: endpoints_run,
+                    dynamodb,
+                    folder,
+                })),
             }
         });
         Ok(Self { inner })
@@ -374,6 +384,12 @@ impl Home {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.inner.url
+    }
+
+    /// The folder where everything is kept.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.inner.data
     }
 
     /// The time here.
@@ -476,11 +492,12 @@ impl Home {
     }
 
     /// Stops: no new requests, then no new work, then the stores. Requests and batches under way are finished until
-    /// `deadline` is over. Later calls do nothing.
+    /// `deadline` is over. When the last handle is gone, too, the data folder is free for another home. Stopping what
+    /// was stopped does nothing.
     ///
     /// # Errors
     /// [`Unsettled`] if something did not end in time; it ends with the process.
-    pub async fn stop(&self, deadline: Duration) -> Result<(), Unsettled> {
+    pub async fn stop(self, deadline: Duration) -> Result<(), Unsettled> {
         self.inner.stop(deadline).await
     }
 }
@@ -548,9 +565,12 @@ impl Inner {
         let orderly = async {
             self.stop_front.send_replace(true);
             joined(vec![running.front]).await;
+            // What was plugged in may hold the home it was plugged into.
+            self.gateway.unplug();
             self.stop_sources.send_replace(true);
             joined(running.sources).await;
             self.stop_stores.send_replace(true);
+            joined(running.endpoints).await;
             running.dynamodb.stop().await;
         };
         let ended = tokio::time::timeout(deadline, orderly).await;
