@@ -110,10 +110,8 @@ impl Gateway {
             return response;
         }
         let origin = request.headers().get(header::ORIGIN).cloned();
-        if let (Some(cors), Some(origin)) = (&self.cors, &origin) {
-            if cors::is_preflight(&request) {
-                return cors::preflight(cors, origin);
-            }
+        if let (Some(cors), Some(origin), true) = (&self.cors, &origin, cors::is_preflight(&request)) {
+            return cors::preflight(cors, origin);
         }
         let mut response = self.record(from, request).await;
         if let (Some(cors), Some(origin)) = (&self.cors, &origin) {
