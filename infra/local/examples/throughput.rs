@@ -1,5 +1,5 @@
-//! Serves a toy API until it is killed: `GET /hello` answers at once, `POST /things` writes one item to a table with
-//! a stream that a worker reads. Point a load generator at the address it prints.
+//! How many requests a second the home answers on this machine, load generator included: `GET /hello` answers at once,
+//! `POST /things` writes one item to a table with a stream that a worker reads.
 //!
 //! `cargo run --release -p tessera-local --example throughput [DATA FOLDER]`
 
@@ -11,10 +11,12 @@ use axum::Router;
 use axum::routing::{get, post};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tessera::queue::Worker;
 use tessera::run::Handler;
 use tessera_local::{Home, Listen, Options, Registry};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 
 const TEMPLATE: &str = "
 Resources:
@@ -57,8 +59,7 @@ fn registry(read: Arc<AtomicU64>) -> Registry {
             .credentials_provider(Credentials::new(key, secret, None, None, "example"))
             .endpoint_url(config.require("AWS_ENDPOINT_URL_DYNAMODB")?)
             .build();
-        let (client, next) =
-            (aws_sdk_dynamodb::Client::from_conf(client), Arc::new(AtomicU64::new(0)));
+        let (client, next) = (aws_sdk_dynamodb::Client::from_conf(client), Arc::new(AtomicU64::new(0)));
         let router = Router::new().route("/hello", get(|| async { "hello" })).route(
             "/things",
             post(move || {
@@ -74,6 +75,50 @@ fn registry(read: Arc<AtomicU64>) -> Registry {
     })
 }
 
+/// One connection that asks the same again and again; how many answers it got is the answer.
+async fn ask(address: String, request: String, end: Instant) -> u64 {
+    let socket = TcpStream::connect(&address).await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    let mut socket = BufReader::new(socket);
+    let mut answered = 0;
+    while Instant::now() < end {
+        socket.get_mut().write_all(request.as_bytes()).await.unwrap();
+        let (mut line, mut length, mut status) = (String::new(), 0, String::new());
+        loop {
+            line.clear();
+            socket.read_line(&mut line).await.unwrap();
+            if status.is_empty() {
+                status = line.clone();
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        socket.read_exact(&mut body).await.unwrap();
+        assert!(status.contains("200"), "{status}{}", String::from_utf8_lossy(&body));
+        answered += 1;
+    }
+    answered
+}
+
+async fn measure(home: &Home, connections: usize, method: &str, path: &str) {
+    let address = home.url().trim_start_matches("http://").to_owned();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
+    let seconds = 5;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let all: Vec<_> =
+        (0..connections).map(|_| tokio::spawn(ask(address.clone(), request.clone(), end))).collect();
+    let mut answered = 0;
+    for one in all {
+        answered += one.await.unwrap();
+    }
+    println!("{method} {path}, {connections} connections: {} a second", answered / seconds);
+}
+
 #[tokio::main]
 async fn main() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -83,9 +128,11 @@ async fn main() {
     options.data = std::env::args().nth(1).map(Into::into);
     let read = Arc::new(AtomicU64::new(0));
     let home = Home::start(options, registry(read.clone())).await.unwrap();
-    println!("{}", home.url());
-    loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        println!("{} records read from the stream", read.load(Ordering::Relaxed));
+    for connections in [1, 32] {
+        measure(&home, connections, "GET", "/hello").await;
+        measure(&home, connections, "POST", "/things").await;
     }
+    home.settle(Duration::from_secs(60)).await.unwrap();
+    println!("{} records read from the stream", read.load(Ordering::Relaxed));
+    home.stop(Duration::from_secs(10)).await.unwrap();
 }

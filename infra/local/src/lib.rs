@@ -241,8 +241,7 @@ impl Home {
             (None, Some(folder)) => folder.path().to_owned(),
             (None, None) => return Err(HomeError::Data("there is no data folder".to_owned())),
         };
-        std::fs::create_dir_all(&data)
-            .map_err(HomeError::io(format!("the data folder {}", data.display())))?;
+        make_private(&data).map_err(HomeError::io(format!("the data folder {}", data.display())))?;
 
         let (dynamodb_listener, dynamodb) = loopback().await?;
         let (sqs_listener, sqs_url) = loopback().await?;
@@ -588,6 +587,15 @@ async fn joined(tasks: Vec<JoinHandle<()>>) {
             tracing::error!(%error, "a part of the home ended badly");
         }
     }
+}
+
+/// Makes a folder that only its owner can look into; one that is there stays as it is.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// A folder in memory where the system has one, else on disk; both are gone with the home.

@@ -183,6 +183,8 @@ fn headers<'a>(
         Some(before) => format!("{before}, {ip}"),
         None => ip,
     };
+    // Nobody reaches the service without one, and a function's URL is made of it.
+    joined.entry("host").or_insert_with(|| format!("127.0.0.1:{}", around.port));
     joined.insert("x-forwarded-for", forwarded);
     joined.insert("x-forwarded-port", around.port.to_string());
     joined.insert("x-forwarded-proto", "http".to_owned());

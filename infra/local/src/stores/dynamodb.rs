@@ -61,7 +61,7 @@ pub(crate) struct Record {
     pub(crate) sequence: i64,
     /// Its place as the event spells it.
     pub(crate) number: String,
-    /// When it was written, seconds since 1970.
+    /// When it was written, seconds since 1970 by the machine's clock, which nobody moves.
     pub(crate) created: i64,
     /// As Lambda gets it.
     pub(crate) event: Value,
@@ -193,7 +193,9 @@ impl Tables {
         let created = event["dynamodb"]["ApproximateCreationDateTime"].as_f64().unwrap_or_default();
         #[allow(clippy::cast_possible_truncation, reason = "whole seconds since 1970")]
         let created = created as i64;
-        event["dynamodb"]["ApproximateCreationDateTime"] = created.into();
+        // The store stamps by the machine's clock, functions compare with ours.
+        let ahead = self.clock.now().as_second() - Clock::default().now().as_second();
+        event["dynamodb"]["ApproximateCreationDateTime"] = (created + ahead).into();
         event["awsRegion"] = self.settings.region.clone().into();
         event["eventSourceARN"] = self.settings.stream_arn(table).into();
         if event["eventName"] == "REMOVE" {

@@ -5,6 +5,7 @@
 mod api;
 mod data;
 mod faults;
+mod program;
 mod queues;
 mod schedules;
 mod streams;

@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tessera::queue::Worker;
+use tessera::run::Handler;
 
 fn keys(seen: &Seen) -> Vec<String> {
     let key = |record: &Value| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned();
@@ -140,6 +142,50 @@ async fn what_was_not_worked_on_before_a_restart_is_worked_on_after_it() {
     second.settle(GUARD).await.unwrap();
     assert_eq!(keys(&seen), ["b", "c"]);
     stop(second).await;
+}
+
+#[test]
+fn a_home_that_dies_at_work_does_the_work_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = streamed("BatchSize: 10");
+    let (begun, mut beginnings) = tokio::sync::mpsc::unbounded_channel();
+    let never_done = crate::support::registry(move |_| {
+        let begun = begun.clone();
+        Some(Handler::Worker(Worker::new(move |_| {
+            begun.send(()).unwrap();
+            Box::pin(std::future::pending())
+        })))
+    });
+    let doomed = tokio::runtime::Runtime::new().unwrap();
+    doomed.block_on(async {
+        let home = start(&template, Some(folder.path()), never_done).await.unwrap();
+        put(&home, "a", 4_000_000_000).await;
+        tokio::time::timeout(GUARD, beginnings.recv()).await.unwrap().unwrap();
+    });
+    // Everything that ran ends where it stands, without a word to anybody.
+    drop(doomed);
+
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let seen = Seen::default();
+        let home = start(&template, Some(folder.path()), worker(&seen, |_| Ok(Value::Null))).await.unwrap();
+        home.settle(GUARD).await.unwrap();
+        assert_eq!(keys(&seen), ["a"]);
+        stop(home).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_are_too_old_are_given_up_but_a_moved_clock_makes_none_old() {
+    let seen = Seen::default();
+    let registry = worker(&seen, |_| Ok(Value::Null));
+    let home = home(&streamed("MaximumRecordAgeInSeconds: 3600"), registry).await;
+    home.advance(Duration::from_secs(86_400)).await.unwrap();
+    put(&home, "a", 4_000_000_000).await;
+    home.settle(GUARD).await.unwrap();
+    assert_eq!(keys(&seen), ["a"]);
+    let created = records(&seen)[0]["dynamodb"]["ApproximateCreationDateTime"].as_i64().unwrap();
+    assert!((home.clock().now().as_second() - created).abs() < 3_600);
+    stop(home).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
