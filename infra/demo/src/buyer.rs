@@ -26,7 +26,6 @@ pub(crate) struct Shop {
 #[derive(Debug, Clone)]
 pub(crate) struct Purchase {
     pub(crate) order: String,
-    pub(crate) email: String,
     pub(crate) places: u32,
     /// The guest's credential.
     pub(crate) token: String,
