@@ -100,7 +100,7 @@ impl Shop {
         let place = Call::post("/v1/orders").bearer(token.as_str()).json(&place).timed(Action::Order);
         let Placed { id: order } = self.wire.send(&place).await?.value()?;
         let mut purchase =
-            Purchase { order, email, places, token, checkout: None, conduct: buyer.conduct, paid: false };
+            Purchase { order, places, token, checkout: None, conduct: buyer.conduct, paid: false };
         if buyer.conduct == Conduct::LeavesOrder {
             self.wire.tally.abandoned.add(places);
             return Ok(Ending::Ordered(Box::new(purchase)));
