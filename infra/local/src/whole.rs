@@ -194,7 +194,7 @@ impl Whole {
     ///
     /// # Errors
     /// [`Unsettled`] if something did not end in time.
-    pub async fn stop(&self, deadline: Duration) -> Result<(), Unsettled> {
+    pub async fn stop(self, deadline: Duration) -> Result<(), Unsettled> {
         self.home.stop(deadline).await
     }
 }
