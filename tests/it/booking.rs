@@ -16,13 +16,18 @@ async fn two_hundred_buyers_for_fifty_places_get_exactly_fifty() {
             sale.offer = world.offer(&sale.organiser, &sale.event, json!({"capacity": 50})).await;
             world.publish(&sale.organiser, &sale.event).await;
         }
-        let calls = (0..200).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send());
+        let calls =
+            (0..200).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send());
         let answers = join_all(calls).await;
         let held = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(held, 50, "round {round}");
         let refused = answers.into_iter().filter(|answer| answer.status != 201);
         for answer in refused {
-            assert!(matches!((answer.status, answer.code()), (409, "sold_out") | (503, "busy")), "{}", answer.body);
+            assert!(
+                matches!((answer.status, answer.code()), (409, "sold_out") | (503, "busy")),
+                "{}",
+                answer.body
+            );
         }
         assert_eq!(world.left(&sale).await, 0);
     }
@@ -34,8 +39,12 @@ async fn a_repeated_hold_is_the_same_hold_and_another_basket_under_its_key_is_re
     let sale = world.sale(10, json!({})).await;
     let key = uuid();
     let first = world.post("/v1/holds").key(&key).json(world.basket(&sale, 2)).send().await.ok();
-    let again = world.post("/v1/holds").key(&format!("\"{key}\"")).json(world.basket(&sale, 2)).send().await.ok();
-    assert_eq!((&first["id"], &first["expires"], &first["quote"]), (&again["id"], &again["expires"], &again["quote"]));
+    let again =
+        world.post("/v1/holds").key(&format!("\"{key}\"")).json(world.basket(&sale, 2)).send().await.ok();
+    assert_eq!(
+        (&first["id"], &first["expires"], &first["quote"]),
+        (&again["id"], &again["expires"], &again["quote"])
+    );
     world.post("/v1/holds").key(&key).json(world.basket(&sale, 3)).send().await.refused(422, "key_reused");
     assert_eq!(world.left(&sale).await, 8);
 }
@@ -59,7 +68,8 @@ async fn an_expired_hold_gives_way_to_the_next_buyer_without_any_sweep() {
     world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.refused(409, "sold_out");
     world.advance(SignedDuration::from_secs(601)).await;
     world.hold(&sale, 2).await;
-    let order = json!({"quote": abandoned.hold["quote"], "contact": {"name": "Late", "email": "late@example.org"}});
+    let order =
+        json!({"quote": abandoned.hold["quote"], "contact": {"name": "Late", "email": "late@example.org"}});
     world.post("/v1/orders").by(&abandoned.token).json(order).send().await.refused(410, "hold_gone");
     assert_eq!(world.left(&sale).await, 1);
 }
@@ -108,7 +118,14 @@ async fn an_abandoned_basket_is_found_and_replaced() {
     assert_eq!((&own["items"][0]["id"], &own["items"][0]["places"]), (&first.hold["id"], &json!(3)));
     // Four are only there if the own three count as free.
     let mut basket = world.basket(&sale, 4);
-    world.post("/v1/holds").by(&first.token).key("a").json(basket.clone()).send().await.refused(409, "sold_out");
+    world
+        .post("/v1/holds")
+        .by(&first.token)
+        .key("a")
+        .json(basket.clone())
+        .send()
+        .await
+        .refused(409, "sold_out");
     basket["replaces"] = json!([first.hold["id"]]);
     let second = world.post("/v1/holds").by(&first.token).key("b").json(basket.clone()).send().await.ok();
     let own = world.get(&list).by(&first.token).send().await.ok();
@@ -145,7 +162,12 @@ async fn a_basket_of_two_pools_is_held_whole_or_not_at_all() {
     world.post("/v1/holds").key(&uuid()).json(basket(3)).send().await.refused(409, "sold_out");
     let event_path = format!("/v1/events/{event}");
     let left = |answer: serde_json::Value| -> Vec<u64> {
-        answer["offers"].as_array().unwrap().iter().map(|offer| offer["available"].as_u64().unwrap()).collect()
+        answer["offers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|offer| offer["available"].as_u64().unwrap())
+            .collect()
     };
     world.advance(SignedDuration::from_secs(3)).await;
     assert_eq!(left(world.get(&event_path).send().await.ok()), [100, 2], "half a basket was given back");
@@ -160,16 +182,28 @@ async fn offers_that_share_a_pool_share_its_places() {
     let organiser = world.organiser("organiser").await;
     let event = world.draft(&organiser, json!({})).await;
     let adult = world.offer(&organiser, &event, json!({"capacity": 10})).await;
-    let view = world.get(&format!("/v1/organisations/{}/events/{event}", organiser.organisation)).by(&organiser.token).send().await.ok();
+    let view = world
+        .get(&format!("/v1/organisations/{}/events/{event}", organiser.organisation))
+        .by(&organiser.token)
+        .send()
+        .await
+        .ok();
     let pool = &view["offers"][0]["pool"];
     let child = world.offer(&organiser, &event, json!({"pool": pool, "name": "Child"})).await;
     world.publish(&organiser, &event).await;
     // Two lines on one pool are added up before the hold: six and six are twelve.
-    let basket = |a: u32, b: u32| json!({"lines": [{"offer": adult, "quantity": a}, {"offer": child, "quantity": b}]});
+    let basket =
+        |a: u32, b: u32| json!({"lines": [{"offer": adult, "quantity": a}, {"offer": child, "quantity": b}]});
     world.post("/v1/holds").key(&uuid()).json(basket(6, 6)).send().await.refused(409, "sold_out");
     let hold = world.post("/v1/holds").key(&uuid()).json(basket(6, 4)).send().await.ok();
     assert_eq!(hold["lines"].as_array().unwrap().len(), 2);
-    world.post("/v1/holds").key(&uuid()).json(basket(1, 0).clone()).send().await.refused(400, "invalid_input");
+    world
+        .post("/v1/holds")
+        .key(&uuid())
+        .json(basket(1, 0).clone())
+        .send()
+        .await
+        .refused(400, "invalid_input");
     let one = json!({"lines": [{"offer": child, "quantity": 1}]});
     world.post("/v1/holds").key(&uuid()).json(one).send().await.refused(409, "sold_out");
 }
@@ -194,11 +228,20 @@ async fn a_party_is_split_over_lanes_at_the_very_end_of_a_sale() {
 async fn limits_per_order_and_per_buyer_hold_under_racing() {
     let world = World::new().await;
     let sale = world.sale(100, json!({"per_order": 4, "per_buyer": 5})).await;
-    world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 5)).send().await.refused(409, "limit_reached");
-    let double = json!({"lines": [{"offer": sale.offer, "quantity": 3}, {"offer": sale.offer, "quantity": 3}]});
+    world
+        .post("/v1/holds")
+        .key(&uuid())
+        .json(world.basket(&sale, 5))
+        .send()
+        .await
+        .refused(409, "limit_reached");
+    let double =
+        json!({"lines": [{"offer": sale.offer, "quantity": 3}, {"offer": sale.offer, "quantity": 3}]});
     world.post("/v1/holds").key(&uuid()).json(double).send().await.refused(409, "limit_reached");
     let token = text(&world.account("buyer@example.org").await["access_token"]);
-    let calls = (0..12).map(|n| world.post("/v1/holds").by(&token).key(&format!("k{n}")).json(world.basket(&sale, 1)).send());
+    let calls = (0..12).map(|n| {
+        world.post("/v1/holds").by(&token).key(&format!("k{n}")).json(world.basket(&sale, 1)).send()
+    });
     let held = join_all(calls).await.into_iter().filter(|answer| answer.status == 201).count();
     assert_eq!(held, 5);
     assert_eq!(world.left(&sale).await, 95, "refused holds gave their places back");
@@ -217,7 +260,10 @@ async fn a_buyer_cancels_and_the_place_is_sold_again() {
     world.post(&format!("{path}/cancel")).by(&stranger).send().await.refused(404, "not_found");
     for _ in 0..2 {
         let cancelled = world.post(&format!("{path}/cancel")).by(&held.token).send().await.ok();
-        assert_eq!((&cancelled["status"], &cancelled["cancelled_by"]), (&json!("cancelled"), &json!("buyer")));
+        assert_eq!(
+            (&cancelled["status"], &cancelled["cancelled_by"]),
+            (&json!("cancelled"), &json!("buyer"))
+        );
     }
     world.settle().await;
     assert_eq!(world.read_order(&held, &order).await["status"], "cancelled");
@@ -238,7 +284,12 @@ async fn a_booking_is_seen_by_its_buyer_and_its_organiser_alone() {
     let other = world.organiser("other").await;
     world.get(&path).by(&other.token).send().await.refused(404, "not_found");
     world.get(&path).send().await.refused(404, "not_found");
-    world.get(&format!("/v1/events/{}/bookings", sale.event)).by(&other.token).send().await.refused(404, "not_found");
+    world
+        .get(&format!("/v1/events/{}/bookings", sale.event))
+        .by(&other.token)
+        .send()
+        .await
+        .refused(404, "not_found");
     let mine = world.get("/v1/bookings").by(&held.token).send().await.ok();
     assert_eq!(mine["items"][0]["id"], order["booking"]);
 }
@@ -267,7 +318,13 @@ async fn a_cancelled_event_cancels_every_booking_and_sells_nothing_more() {
         assert!(world.mail_to(&format!("b{n}@example.org")).subject.starts_with("Cancelled"));
     }
     world.advance(SignedDuration::from_secs(3)).await;
-    world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.refused(409, "sale_closed");
+    world
+        .post("/v1/holds")
+        .key(&uuid())
+        .json(world.basket(&sale, 1))
+        .send()
+        .await
+        .refused(409, "sale_closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +339,13 @@ async fn holds_are_refused_outside_the_sale_and_for_what_may_not_be_seen() {
     world.publish(&organiser, &event).await;
     world.advance(SignedDuration::from_secs(3)).await;
     world.post("/v1/holds").key(&uuid()).json(basket(None)).send().await.refused(404, "not_found");
-    let early = world.post("/v1/holds").key(&uuid()).json(basket(Some("sesame"))).send().await.refused(409, "sale_not_open");
+    let early = world
+        .post("/v1/holds")
+        .key(&uuid())
+        .json(basket(Some("sesame")))
+        .send()
+        .await
+        .refused(409, "sale_not_open");
     assert!(early["sale_opens"].is_string());
     world.advance(SignedDuration::from_mins(10)).await;
     world.post("/v1/holds").key(&uuid()).json(basket(Some("sesame"))).send().await.ok();
@@ -293,17 +356,33 @@ async fn bad_baskets_are_named_field_by_field() {
     let world = World::new().await;
     let sale = world.sale(5, json!({})).await;
     let call = |body: serde_json::Value| world.post("/v1/holds").key(&uuid()).json(body).send();
-    let pointer = |answer: crate::support::Answer| text(&answer.refused(400, "invalid_input")["errors"][0]["pointer"]);
+    let pointer =
+        |answer: crate::support::Answer| text(&answer.refused(400, "invalid_input")["errors"][0]["pointer"]);
     assert_eq!(pointer(call(json!({"lines": []})).await), "/lines");
-    assert_eq!(pointer(call(json!({"lines": [{"offer": sale.offer, "quantity": 0}]})).await), "/lines/0/quantity");
+    assert_eq!(
+        pointer(call(json!({"lines": [{"offer": sale.offer, "quantity": 0}]})).await),
+        "/lines/0/quantity"
+    );
     assert_eq!(pointer(call(json!({"lines": [{"offer": "ofr_x", "quantity": 1}]})).await), "/lines/0/offer");
-    assert_eq!(pointer(call(json!({"lines": [{"offer": sale.offer, "quantity": 1, "price": 0}]})).await), "/lines/0/price");
+    assert_eq!(
+        pointer(call(json!({"lines": [{"offer": sale.offer, "quantity": 1, "price": 0}]})).await),
+        "/lines/0/price"
+    );
     let unknown = json!({"lines": [{"offer": "ofr_00000000000000000000000000", "quantity": 1}]});
     call(unknown).await.refused(404, "not_found");
     assert_eq!(pointer(world.post("/v1/holds").json(world.basket(&sale, 1)).send().await), "Idempotency-Key");
-    assert_eq!(pointer(world.post("/v1/holds").key("1").json(world.basket(&sale, 1)).send().await), "Idempotency-Key");
+    assert_eq!(
+        pointer(world.post("/v1/holds").key("1").json(world.basket(&sale, 1)).send().await),
+        "Idempotency-Key"
+    );
     world.post("/v1/holds").key(&uuid()).body("{}").send().await.refused(415, "media_type");
     let long = format!("{{\"lines\":[],\"code\":\"{}\"}}", "x".repeat(70_000));
-    let answer = world.post("/v1/holds").key(&uuid()).header("content-type", "application/json").body(long).send().await;
+    let answer = world
+        .post("/v1/holds")
+        .key(&uuid())
+        .header("content-type", "application/json")
+        .body(long)
+        .send()
+        .await;
     answer.refused(413, "too_large");
 }

@@ -10,7 +10,9 @@ async fn at_the_gate(world: &World, tickets: u32) -> (Sale, Held, Vec<Value>) {
     let organiser = world.organiser("organiser").await;
     let starts = json!({"local": world.local(SignedDuration::from_hours(2)), "zone": "Europe/Berlin"});
     let event = world.draft(&organiser, json!({"starts": starts})).await;
-    let offer = world.offer(&organiser, &event, json!({"capacity": 50, "price": {"amount": 0, "currency": "EUR"}})).await;
+    let offer = world
+        .offer(&organiser, &event, json!({"capacity": 50, "price": {"amount": 0, "currency": "EUR"}}))
+        .await;
     world.publish(&organiser, &event).await;
     let sale = Sale { organiser, event, offer };
     let (held, order) = world.buy(&sale, tickets, "guest@example.org").await;
@@ -45,7 +47,8 @@ async fn twenty_gates_at_once_admit_one() {
     let (sale, _, tickets) = at_the_gate(&world, 1).await;
     let code = text(&tickets[0]["code"]);
     let keys: Vec<_> = (0..20).map(|n| format!("gate-{n}")).collect();
-    let answers = join_all(keys.iter().map(|key| scan(&world, &sale, &sale.organiser.token, key, &code))).await;
+    let answers =
+        join_all(keys.iter().map(|key| scan(&world, &sale, &sale.organiser.token, key, &code))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
     assert_eq!(answers.iter().filter(|answer| answer.code() == "ticket_used").count(), 19);
 }
@@ -81,7 +84,8 @@ async fn gates_open_four_hours_before_and_close_at_the_end() {
     let (held, order) = world.buy(&sale, 2, "guest@example.org").await;
     let tickets = world.tickets(&held, &order).await;
     let token = &sale.organiser.token;
-    let early = scan(&world, &sale, token, &uuid(), &text(&tickets[0]["code"])).await.refused(409, "ticket_invalid");
+    let early =
+        scan(&world, &sale, token, &uuid(), &text(&tickets[0]["code"])).await.refused(409, "ticket_invalid");
     assert_eq!(early["detail"], "gates are not open yet");
     world.advance(SignedDuration::from_hours(30 * 24 - 3)).await;
     let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
@@ -89,7 +93,8 @@ async fn gates_open_four_hours_before_and_close_at_the_end() {
     scan(&world, &sale, &token, &uuid(), &text(&tickets[0]["code"])).await.ok();
     world.advance(SignedDuration::from_hours(16)).await;
     let token = text(&world.post("/v1/sessions").json(credentials).send().await.ok()["access_token"]);
-    let late = scan(&world, &sale, &token, &uuid(), &text(&tickets[1]["code"])).await.refused(409, "ticket_invalid");
+    let late =
+        scan(&world, &sale, &token, &uuid(), &text(&tickets[1]["code"])).await.refused(409, "ticket_invalid");
     assert_eq!(late["detail"], "the event is over");
 }
 
@@ -104,7 +109,12 @@ async fn only_the_organisers_people_scan() {
     let member = format!("/v1/organisations/{}/members/{}", sale.organiser.organisation, other.account);
     world.put(&member).by(&sale.organiser.token).json(json!({"role": "gate"})).send().await.ok();
     scan(&world, &sale, &other.token, "k", &code).await.ok();
-    world.get(&format!("/v1/events/{}/entries", sale.event)).by(&other.token).send().await.refused(403, "forbidden");
+    world
+        .get(&format!("/v1/events/{}/entries", sale.event))
+        .by(&other.token)
+        .send()
+        .await
+        .refused(403, "forbidden");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,8 @@ async fn nobody_signs_in_before_the_address_is_proven() {
     let credentials = json!({"email": "ada@example.org", "password": "correct horse"});
     world.post("/v1/sessions").json(credentials.clone()).send().await.refused(401, "sign_in_failed");
     let code = world.code_for("ada@example.org").await;
-    let wrong = json!({"email": "ada@example.org", "code": if code == "000000" { "000001" } else { "000000" }});
+    let wrong =
+        json!({"email": "ada@example.org", "code": if code == "000000" { "000001" } else { "000000" }});
     world.post("/v1/accounts/verify").json(wrong).send().await.refused(400, "code_wrong");
     let proof = json!({"email": "ADA@example.org", "code": code});
     assert_eq!(world.post("/v1/accounts/verify").json(proof.clone()).send().await.status, 204);
@@ -62,7 +63,9 @@ async fn answers_are_alike_for_known_and_unknown_addresses() {
 async fn a_refresh_token_rotates_and_its_late_reuse_ends_the_session() {
     let world = World::new().await;
     let first = world.account("ada@example.org").await;
-    let refresh = async |token: &serde_json::Value| world.post("/v1/sessions/refresh").json(json!({"refresh_token": token})).send().await;
+    let refresh = async |token: &serde_json::Value| {
+        world.post("/v1/sessions/refresh").json(json!({"refresh_token": token})).send().await
+    };
     let second = refresh(&first["refresh_token"]).await.ok();
     assert_ne!(first["refresh_token"], second["refresh_token"]);
     // The answer was lost: within the grace the same successor comes back.
@@ -78,7 +81,8 @@ async fn two_refreshes_at_once_get_the_same_successor() {
     let world = World::new().await;
     let first = world.account("ada@example.org").await;
     let body = json!({"refresh_token": first["refresh_token"]});
-    let answers = join_all((0..6).map(|_| world.post("/v1/sessions/refresh").json(body.clone()).send())).await;
+    let answers =
+        join_all((0..6).map(|_| world.post("/v1/sessions/refresh").json(body.clone()).send())).await;
     let tokens: Vec<_> = answers.into_iter().map(|answer| answer.ok()["refresh_token"].clone()).collect();
     assert!(tokens.iter().all(|token| *token == tokens[0]));
 }
@@ -92,7 +96,10 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     let token = text(&phone["access_token"]);
     let sessions = world.get("/v1/sessions").by(&token).send().await.ok();
     assert_eq!(sessions["items"].as_array().unwrap().len(), 2);
-    assert_eq!((&sessions["items"][1]["device"], &sessions["items"][0]["current"]), (&json!("Laptop"), &json!(true)));
+    assert_eq!(
+        (&sessions["items"][1]["device"], &sessions["items"][0]["current"]),
+        (&json!("Laptop"), &json!(true))
+    );
     let other = text(&world.account("eve@example.org").await["access_token"]);
     let path = format!("/v1/sessions/{}", text(&laptop["session"]));
     world.delete(&path).by(&other).send().await.refused(404, "not_found");
@@ -132,18 +139,25 @@ async fn roles_apply_to_the_next_request() {
     world.get(&events).by(&helper).send().await.refused(404, "not_found");
     let own = format!("/v1/organisations/{}/members/{}", owner.organisation, owner.account);
     world.put(&own).by(&owner.token).json(json!({"role": "gate"})).send().await.refused(409, "wrong_state");
-    assert_eq!(world.get("/v1/organisations").by(&owner.token).send().await.ok()["items"][0]["role"], "owner");
+    assert_eq!(
+        world.get("/v1/organisations").by(&owner.token).send().await.ok()["items"][0]["role"],
+        "owner"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn founding_twice_with_one_key_founds_once() {
     let world = World::new().await;
     let token = text(&world.account("ada@example.org").await["access_token"]);
-    let found = |name: &str| world.post("/v1/organisations").by(&token).key("k").json(json!({"name": name})).send();
+    let found =
+        |name: &str| world.post("/v1/organisations").by(&token).key("k").json(json!({"name": name})).send();
     let first = found("Analytical Engines").await.ok();
     assert_eq!(found("Analytical Engines").await.ok()["id"], first["id"]);
     found("Difference Engines").await.refused(422, "key_reused");
-    assert_eq!(world.get("/v1/organisations").by(&token).send().await.ok()["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        world.get("/v1/organisations").by(&token).send().await.ok()["items"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

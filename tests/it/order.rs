@@ -37,7 +37,8 @@ async fn a_forged_or_stolen_quote_orders_nothing() {
     let (body, seal) = quote.split_once('.').unwrap();
     use base64::Engine;
     let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let cheaper = String::from_utf8(engine.decode(body).unwrap()).unwrap().replace("\"amount\":2500", "\"amount\":1");
+    let cheaper =
+        String::from_utf8(engine.decode(body).unwrap()).unwrap().replace("\"amount\":2500", "\"amount\":1");
     let forged = format!("{}.{seal}", engine.encode(cheaper));
     world.post("/v1/orders").by(&held.token).json(order(&forged)).send().await.refused(400, "invalid_input");
     world.post("/v1/orders").json(order(&quote)).send().await.refused(401, "unauthenticated");
@@ -72,7 +73,13 @@ async fn giving_an_order_up_frees_its_places() {
     world.settle().await;
     assert_eq!(world.left(&sale).await, 2);
     let pay = format!("/v1/orders/{}/payments", text(&order["id"]));
-    world.post(&pay).by(&held.token).json(json!({"provider": "stripe"})).send().await.refused(409, "wrong_state");
+    world
+        .post(&pay)
+        .by(&held.token)
+        .json(json!({"provider": "stripe"}))
+        .send()
+        .await
+        .refused(409, "wrong_state");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,8 @@ async fn the_whole_way_from_the_hold_to_the_gate() {
     let sale = world.sale(10, json!({})).await;
     let (held, order) = world.buy(&sale, 2, "buyer@example.org").await;
     assert_eq!(order["status"], "confirmed");
-    let mut what: Vec<_> = order["history"].as_array().unwrap().iter().map(|step| text(&step["what"])).collect();
+    let mut what: Vec<_> =
+        order["history"].as_array().unwrap().iter().map(|step| text(&step["what"])).collect();
     what.sort();
     assert_eq!(what, ["confirmed", "paid", "placed", "tickets_issued"]);
     let payments = world.whole.stripe().payments(0, 10).unwrap();
@@ -144,10 +145,14 @@ async fn cancelling_a_paid_booking_pays_back_in_full() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_five_times_and_out_of_order_end_the_same() {
     let world = World::new().await;
-    world.whole.stripe().switch(|switches| {
-        switches.webhook_duplicates = 4;
-        switches.webhook_shuffle_ms = 300;
-    }).unwrap();
+    world
+        .whole
+        .stripe()
+        .switch(|switches| {
+            switches.webhook_duplicates = 4;
+            switches.webhook_shuffle_ms = 300;
+        })
+        .unwrap();
     let sale = world.sale(20, json!({})).await;
     let mut bought = Vec::new();
     for n in 0..6 {
@@ -165,7 +170,10 @@ async fn events_five_times_and_out_of_order_end_the_same() {
     for (n, (held, order)) in bought.iter().enumerate() {
         let order = world.read_order(held, order).await;
         assert_eq!(order["status"], if n == 0 { "cancelled" } else { "confirmed" });
-        let confirmations = world.mails_to(&format!("b{n}@example.org")).into_iter().filter(|mail| mail.subject.starts_with("Your tickets"));
+        let confirmations = world
+            .mails_to(&format!("b{n}@example.org"))
+            .into_iter()
+            .filter(|mail| mail.subject.starts_with("Your tickets"));
         assert_eq!(confirmations.count(), 1);
     }
     let payments = world.whole.stripe().payments(0, 20).unwrap();
@@ -190,10 +198,14 @@ async fn a_provider_that_is_down_or_loses_answers_costs_nobody_anything() {
     let payment = world.payment(&held, &order).await;
     assert_eq!(world.whole.stripe().payments(0, 10).unwrap().len(), 1);
     // The same for the capture.
-    world.whole.stripe().switch(|switches| {
-        switches.fail_next = 1;
-        switches.lose_next = 1;
-    }).unwrap();
+    world
+        .whole
+        .stripe()
+        .switch(|switches| {
+            switches.fail_next = 1;
+            switches.lose_next = 1;
+        })
+        .unwrap();
     let secret = text(&payment["client_secret"]);
     world.whole.stripe().confirm(secret.split("_secret_").next().unwrap(), "pm_card_visa").unwrap();
     world.settle().await;
@@ -207,9 +219,18 @@ async fn a_provider_that_is_down_or_loses_answers_costs_nobody_anything() {
 async fn only_signed_webhooks_are_believed() {
     let world = World::new().await;
     let body = r#"{"id":"evt_1","type":"payment_intent.succeeded","data":{"object":{}}}"#;
-    let send = |signature: &str| world.post("/v1/webhooks/stripe").header("Stripe-Signature", signature).header("content-type", "application/json").body(body).send();
+    let send = |signature: &str| {
+        world
+            .post("/v1/webhooks/stripe")
+            .header("Stripe-Signature", signature)
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+    };
     send("t=1,v1=00").await.refused(400, "signature_invalid");
-    send(&format!("t={},v1={}", world.whole.clock().now().as_second(), "0".repeat(64))).await.refused(400, "signature_invalid");
+    send(&format!("t={},v1={}", world.whole.clock().now().as_second(), "0".repeat(64)))
+        .await
+        .refused(400, "signature_invalid");
     let unsigned = world.post("/v1/webhooks/stripe").body(body).send().await;
     unsigned.refused(400, "signature_invalid");
 }
@@ -217,7 +238,11 @@ async fn only_signed_webhooks_are_believed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_signed_with_the_previous_secret_are_believed() {
     let world = World::new().await;
-    world.whole.stripe().switch(|switches| switches.sign_with = tessera_sandbox::stripe::SignWith::Previous).unwrap();
+    world
+        .whole
+        .stripe()
+        .switch(|switches| switches.sign_with = tessera_sandbox::stripe::SignWith::Previous)
+        .unwrap();
     let sale = world.sale(2, json!({})).await;
     let (_, order) = world.buy(&sale, 1, "a@example.org").await;
     assert_eq!(order["status"], "confirmed");
@@ -229,7 +254,10 @@ async fn a_webhook_may_arrive_base64_encoded_with_odd_white_space() {
     let world = World::new().await;
     let body = "{ \"id\":\"evt_1\",\r\n  \"type\":\"charge.updated\", \"data\" : {\"object\":{}} }\n";
     let time = world.whole.clock().now().as_second();
-    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, world.whole.stripe_webhook_secret().as_bytes());
+    let key = aws_lc_rs::hmac::Key::new(
+        aws_lc_rs::hmac::HMAC_SHA256,
+        world.whole.stripe_webhook_secret().as_bytes(),
+    );
     let tag = aws_lc_rs::hmac::sign(&key, format!("{time}.{body}").as_bytes());
     let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let call = world.post("/v1/webhooks/stripe").header("Stripe-Signature", &format!("t={time},v1={hex}"));

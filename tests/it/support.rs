@@ -124,7 +124,11 @@ impl World {
 
     pub async fn with(options: WholeOptions) -> Self {
         let whole = Whole::start(options).await.expect("the home starts");
-        let http = reqwest::Client::builder().pool_max_idle_per_host(256).timeout(Duration::from_secs(60)).build().unwrap();
+        let http = reqwest::Client::builder()
+            .pool_max_idle_per_host(256)
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
         Self { url: whole.url().to_owned(), whole, http }
     }
 
@@ -187,7 +191,14 @@ impl World {
         let tokens = self.account(&format!("{name}@example.org")).await;
         let token = tokens["access_token"].as_str().unwrap().to_owned();
         let account = text(&self.get("/v1/me").by(&token).send().await.ok()["id"]);
-        let organisation = self.post("/v1/organisations").by(&token).key("org").json(json!({"name": name})).send().await.ok();
+        let organisation = self
+            .post("/v1/organisations")
+            .by(&token)
+            .key("org")
+            .json(json!({"name": name}))
+            .send()
+            .await
+            .ok();
         Organiser { token, account, organisation: text(&organisation["id"]) }
     }
 
@@ -291,8 +302,15 @@ impl World {
         loop {
             let path = format!("/v1/events/{}/bookings?limit=100{cursor}", sale.event);
             let page = self.get(&path).by(&sale.organiser.token).send().await.ok();
-            for booking in page["items"].as_array().unwrap().iter().filter(|booking| booking["status"] == "confirmed") {
-                sold += booking["lines"].as_array().unwrap().iter().map(|line| line["quantity"].as_u64().unwrap()).sum::<u64>();
+            for booking in
+                page["items"].as_array().unwrap().iter().filter(|booking| booking["status"] == "confirmed")
+            {
+                sold += booking["lines"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|line| line["quantity"].as_u64().unwrap())
+                    .sum::<u64>();
             }
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),

@@ -11,7 +11,7 @@ use tessera::error::{Code, Result};
 use tessera::id::{BookingId, OrderId, TicketId};
 use tessera::message::{Envelope, Message};
 use tessera::queue::{Job, Worker};
-use tessera::{identity, order};
+use tessera::{catalogue, identity, order};
 
 /// The worker, with its signing key at hand.
 #[must_use]
@@ -57,7 +57,7 @@ async fn issue(app: &App, signer: &Arc<Signer>, booking: BookingId) -> Result<()
     }
     let now = app.clock.now();
     let holder = order::store::order(&app.db, booking.order).await?.value.contact.name.to_string();
-    let event = app.programme(booking.event).await?.event.clone();
+    let event = catalogue::store::event(&app.db, booking.event).await?.value;
     let organiser =
         identity::store::organisation(&app.db, booking.organisation).await?.value.name.to_string();
     let tickets = tickets(&booking, &holder, now);

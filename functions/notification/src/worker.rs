@@ -15,7 +15,7 @@ use tessera::message::{CodePurpose, Envelope, Message};
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
 use tessera::queue::Job;
-use tessera::{booking, calendar, entry, notification, order};
+use tessera::{booking, calendar, catalogue, entry, notification, order};
 
 /// One message.
 pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
@@ -75,7 +75,8 @@ async fn tell(
     attachments: Vec<Attachment>,
 ) -> Result<()> {
     let order = order::store::order(&app.db, order).await?.value;
-    let event = app.programme(order.quote.event).await?.event.clone();
+    // Read anew: the mail may be about what has just changed.
+    let event = catalogue::store::event(&app.db, order.quote.event).await?.value;
     let values = about(app, post, &order, &event, why);
     let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
     post.send(app, Letter { id, kind, to, name, values, attachments }).await
@@ -124,7 +125,7 @@ async fn confirmation(app: &App, post: &Post, id: MailId, order: OrderId) -> Res
     });
     let mut attachments = try_join_all(documents).await?;
     if let Some(ticket) = tickets.first() {
-        let event = app.programme(ticket.value.event).await?.event.clone();
+        let event = catalogue::store::event(&app.db, ticket.value.event).await?.value;
         let text = calendar::file(&event, &post.event_link(event.id), app.clock.now())?;
         attachments.push(Attachment {
             kind: "text/calendar",

@@ -63,6 +63,8 @@ struct Charge {
     #[serde(default)]
     amount_refunded: i64,
     #[serde(default)]
+    captured: bool,
+    #[serde(default)]
     metadata: Metadata,
 }
 
@@ -341,11 +343,10 @@ impl Stripe {
                 let charge: Charge =
                     serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
                 let whole = charge.amount_refunded >= charge.amount;
-                let report = Report {
-                    payment: charge.metadata.payment_id,
-                    intent: charge.payment_intent,
-                    fact: Fact::Refunded,
-                };
+                // Letting an authorisation go is reported as a refund of what was never captured.
+                let fact = if charge.captured { Fact::Refunded } else { Fact::Cancelled };
+                let report =
+                    Report { payment: charge.metadata.payment_id, intent: charge.payment_intent, fact };
                 Ok(whole.then_some(report))
             }
             _ => Ok(None),

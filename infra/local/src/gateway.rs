@@ -92,6 +92,11 @@ impl Gateway {
         extra.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
     }
 
+    /// Takes all plugged routers away.
+    pub(crate) fn unplug(&self) {
+        self.extra.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The last requests to functions, newest first.
     pub(crate) fn recorded(&self) -> Vec<Recorded> {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
@@ -105,10 +110,8 @@ impl Gateway {
             return response;
         }
         let origin = request.headers().get(header::ORIGIN).cloned();
-        if let (Some(cors), Some(origin)) = (&self.cors, &origin) {
-            if cors::is_preflight(&request) {
-                return cors::preflight(cors, origin);
-            }
+        if let (Some(cors), Some(origin), true) = (&self.cors, &origin, cors::is_preflight(&request)) {
+            return cors::preflight(cors, origin);
         }
         let mut response = self.record(from, request).await;
         if let (Some(cors), Some(origin)) = (&self.cors, &origin) {
@@ -272,3 +275,6 @@ fn respond(answer: &[u8]) -> Result<Response<Body>, String> {
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,6 +186,7 @@ impl fmt::Debug for Home {
 
 struct Inner {
     url: String,
+    data: PathBuf,
     clock: Clock,
     meter: Arc<Meter>,
     secrets: BTreeMap<String, String>,
@@ -210,6 +211,7 @@ struct Inner {
 struct Running {
     front: JoinHandle<()>,
     sources: Vec<JoinHandle<()>>,
+    endpoints: Vec<JoinHandle<()>>,
     dynamodb: Server,
     /// Deleted when dropped, last of all.
     folder: Option<tempfile::TempDir>,
@@ -245,8 +247,7 @@ impl Home {
             (None, Some(folder)) => folder.path().to_owned(),
             (None, None) => return Err(HomeError::Data("there is no data folder".to_owned())),
         };
-        std::fs::create_dir_all(&data)
-            .map_err(HomeError::io(format!("the data folder {}", data.display())))?;
+        make_private(&data).map_err(HomeError::io(format!("the data folder {}", data.display())))?;
 
         let (dynamodb_listener, dynamodb) = loopback().await?;
         let (sqs_listener, sqs_url) = loopback().await?;
@@ -329,9 +330,10 @@ impl Home {
         listener.set_nonblocking(true).map_err(HomeError::io("the listener"))?;
         let listener = TcpListener::from_std(listener).map_err(HomeError::io("the listener"))?;
         let dynamodb = Server::start(&tables, &faults, dynamodb_listener, stop_stores.subscribe())?;
-        tokio::spawn(stores::serve(s3_listener, stop_stores.subscribe(), move || objects.clone()));
+        let s3 = stores::serve(s3_listener, stop_stores.subscribe(), move || objects.clone());
         let queues = stores::sqs::Queues::new(sqs.clone(), &faults);
-        tokio::spawn(stores::serve(sqs_listener, stop_stores.subscribe(), move || queues.clone()));
+        let sqs_served = stores::serve(sqs_listener, stop_stores.subscribe(), move || queues.clone());
+        let endpoints_run = vec![tokio::spawn(s3), tokio::spawn(sqs_served)];
 
         let mut running = Vec::new();
         for function in &functions {
@@ -354,6 +356,7 @@ impl Home {
             let front = tokio::spawn(serve(listener, gateway.clone(), home.clone(), stopped));
             Inner {
                 url,
+                data,
                 clock,
                 meter,
                 secrets,
@@ -370,7 +373,13 @@ impl Home {
                 stop_front,
                 stop_sources,
                 stop_stores,
-                running: Mutex::new(Some(Running { front, sources: running, dynamodb, folder })),
+                running: Mutex::new(Some(Running {
+                    front,
+                    sources: running,
+                    endpoints: endpoints_run,
+                    dynamodb,
+                    folder,
+                })),
             }
         });
         Ok(Self { inner })
@@ -380,6 +389,12 @@ impl Home {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.inner.url
+    }
+
+    /// The folder where everything is kept.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.inner.data
     }
 
     /// The time here.
@@ -482,11 +497,12 @@ impl Home {
     }
 
     /// Stops: no new requests, then no new work, then the stores. Requests and batches under way are finished until
-    /// `deadline` is over. Later calls do nothing.
+    /// `deadline` is over. When the last handle is gone, too, the data folder is free for another home. Stopping what
+    /// was stopped does nothing.
     ///
     /// # Errors
     /// [`Unsettled`] if something did not end in time; it ends with the process.
-    pub async fn stop(&self, deadline: Duration) -> Result<(), Unsettled> {
+    pub async fn stop(self, deadline: Duration) -> Result<(), Unsettled> {
         self.inner.stop(deadline).await
     }
 }
@@ -554,9 +570,12 @@ impl Inner {
         let orderly = async {
             self.stop_front.send_replace(true);
             joined(vec![running.front]).await;
+            // What was plugged in may hold the home it was plugged into.
+            self.gateway.unplug();
             self.stop_sources.send_replace(true);
             joined(running.sources).await;
             self.stop_stores.send_replace(true);
+            joined(running.endpoints).await;
             running.dynamodb.stop().await;
         };
         let ended = tokio::time::timeout(deadline, orderly).await;
@@ -574,6 +593,15 @@ async fn joined(tasks: Vec<JoinHandle<()>>) {
             tracing::error!(%error, "a part of the home ended badly");
         }
     }
+}
+
+/// Makes a folder that only its owner can look into; one that is there stays as it is.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// A folder in memory where the system has one, else on disk; both are gone with the home.

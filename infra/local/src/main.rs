@@ -1,14 +1,14 @@
 //! `tessera`: starts the home on this machine.
 
 use clap::{Args, Parser, Subcommand};
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
-use tessera_local::{Home, HomeError, Listen, Options, functions};
+use tessera_demo::Options as Demand;
+use tessera_local::whole::{Whole, WholeOptions};
+use tessera_local::{Listen, openapi};
 use tracing_subscriber::EnvFilter;
 
 /// How long requests and batches under way may take after Ctrl-C.
@@ -24,12 +24,33 @@ struct Cli {
     serve: Serve,
 }
 
-// `demo` and `keys` belong here.
 #[derive(Subcommand)]
 enum Command {
     /// Start the home (what happens without a command)
     Serve(Serve),
+    /// Run a real on-sale against a home: 1,600 tickets, gone in seconds, then the gate, then the books
+    Demo(Demo),
+    /// Print the API description
+    Openapi,
 }
+
+#[derive(Args)]
+struct Demo {
+    /// A running server; without it a home is started on a fresh folder and stopped at the end
+    #[arg(long)]
+    url: Option<String>,
+    /// Places on sale
+    #[arg(long, default_value_t = 1600)]
+    capacity: u32,
+    /// What the buyers do
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How much faster than the real sale they come
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+}
+
+type Failure = Box<dyn std::error::Error>;
 
 #[derive(Args)]
 struct Serve {
@@ -55,9 +76,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    log();
+    log(matches!(cli.command, Some(Command::Demo(_))));
     let outcome = match cli.command {
         Some(Command::Serve(serve)) => self::serve(serve).await,
+        Some(Command::Demo(demo)) => self::demo(demo).await,
+        Some(Command::Openapi) => describe(),
         None => self::serve(cli.serve).await,
     };
     match outcome {
@@ -71,9 +94,12 @@ async fn main() -> ExitCode {
 
 /// Lines for people on a terminal, JSON elsewhere. The embedded stores report every refusal; those are the callers'
 /// business.
-fn log() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error,s3s=error,s3s_fs=error"));
+fn log(quiet: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(
+            if quiet { "error" } else { "info" }.to_owned() + ",dynoxide=error,s3s=error,s3s_fs=error",
+        )
+    });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         lines.compact().with_target(false).try_init()
@@ -90,26 +116,59 @@ fn say(text: &str) {
     let _written = writeln!(std::io::stderr(), "{text}").is_ok();
 }
 
-async fn serve(serve: Serve) -> Result<(), HomeError> {
-    let listen = Listen::at(serve.listen)?;
-    let mut options = Options::new(listen);
-    options.data = Some(serve.data.clone());
-    options.template = serve.template;
-    options.parameters = serve.parameters.into_iter().collect::<BTreeMap<_, _>>();
-    options.retry_delay = Some(Duration::from_secs(2));
-    options.longest_window = Duration::from_millis(100);
-    let home = Home::start(options, Arc::new(functions::build)).await?;
-    banner(home.url(), &serve.data);
+async fn serve(serve: Serve) -> Result<(), Failure> {
+    let options = WholeOptions {
+        listen: Some(Listen::at(serve.listen)?),
+        data: Some(serve.data.clone()),
+        template: serve.template,
+        parameters: serve.parameters,
+        retry_delay: Duration::from_secs(2),
+    };
+    let whole = Whole::start(options).await?;
+    banner(whole.url(), &serve.data);
     stopped().await;
     say("\nstopping; Ctrl-C again to stop at once");
     tokio::select! {
-        ended = home.stop(PATIENCE) => {
+        ended = whole.stop(PATIENCE) => {
             if let Err(error) = ended {
                 tracing::warn!(%error, "stopped with work under way; it begins again at the next start");
             }
         }
         () = stopped() => {}
     }
+    Ok(())
+}
+
+async fn demo(demo: Demo) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let own = match demo.url {
+        Some(_) => None,
+        None => {
+            let data = Some(folder.path().to_owned());
+            Some(
+                Whole::start(WholeOptions {
+                    data,
+                    retry_delay: Duration::from_secs(1),
+                    ..WholeOptions::default()
+                })
+                .await?,
+            )
+        }
+    };
+    let url = demo.url.or_else(|| own.as_ref().map(|own| own.url().to_owned())).unwrap_or_default();
+    let demand = Demand { capacity: demo.capacity, seed: demo.seed, speed: demo.speed, ..Demand::new(url) };
+    tokio::select! {
+        report = tessera_demo::run(demand) => drop(report?),
+        () = stopped() => return Err("stopped before the end".into()),
+    }
+    if let Some(own) = own {
+        own.stop(PATIENCE).await?;
+    }
+    Ok(())
+}
+
+fn describe() -> Result<(), Failure> {
+    std::io::stdout().write_all(openapi::text()?.as_bytes())?;
     Ok(())
 }
 

@@ -33,10 +33,16 @@ pub fn description() -> OpenApi {
     api.info = InfoBuilder::new()
         .title("Tessera")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Booking and selling: holds that never oversell, orders, payments, tickets, gates."))
+        .description(Some(
+            "Booking and selling: holds that never oversell, orders, payments, tickets, gates.",
+        ))
         .license(Some(utoipa::openapi::LicenseBuilder::new().name("Apache-2.0").build()))
         .build();
-    api.tags = Some(TAGS.iter().map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build()).collect());
+    api.tags = Some(
+        TAGS.iter()
+            .map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build())
+            .collect(),
+    );
     let components = api.components.get_or_insert_default();
     let mut more = Vec::new();
     Problem::schemas(&mut more);
@@ -47,12 +53,20 @@ pub fn description() -> OpenApi {
     let codes: Vec<_> = Code::ALL.iter().map(|code| format!("{} {}", code.status(), code.code())).collect();
     let problem = ResponseBuilder::new()
         .description(format!("A problem document. Codes: {}.", codes.join(", ")))
-        .content("application/problem+json", ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build())
+        .content(
+            "application/problem+json",
+            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
+        )
         .build();
     components.responses.insert("Problem".to_owned(), RefOr::T(problem));
     for item in api.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
-            operation.responses.responses.insert("default".to_owned(), RefOr::Ref(Ref::from_response_name("Problem")));
+        for operation in
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+        {
+            operation
+                .responses
+                .responses
+                .insert("default".to_owned(), RefOr::Ref(Ref::from_response_name("Problem")));
         }
     }
     api

@@ -48,10 +48,11 @@ impl Context {
         Duration::from_secs(seconds.into()).min(self.longest_window)
     }
 
-    /// Waits before another try; false if the home stops.
+    /// Waits before another try; false if the home stops. Without any delay what never works would take a core.
     pub(crate) async fn pause(&self) -> bool {
+        let delay = self.retry_delay.unwrap_or(Duration::from_secs(1)).max(Duration::from_millis(5));
         tokio::select! {
-            () = tokio::time::sleep(self.retry_delay.unwrap_or(Duration::from_secs(1))) => true,
+            () = tokio::time::sleep(delay) => true,
             () = self.stopped() => false,
         }
     }

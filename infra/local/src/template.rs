@@ -239,12 +239,13 @@ pub struct Cors {
 
 /// Types that mean nothing on one machine: who watches, who may, and where it is all routed.
 fn is_ignored(kind: &str) -> bool {
-    const SERVICES: [&str; 14] = [
+    const SERVICES: [&str; 15] = [
         "ApiGatewayV2",
         "ApplicationAutoScaling",
         "Backup",
         "Budgets",
         "CertificateManager",
+        "CloudFront",
         "CloudWatch",
         "CodeDeploy",
         "IAM",

@@ -63,16 +63,20 @@ impl Whole {
             None => Storage::Memory,
         };
         if let Some(data) = &options.data {
-            std::fs::create_dir_all(data).map_err(HomeError::io(format!("the data folder {}", data.display())))?;
+            std::fs::create_dir_all(data)
+                .map_err(HomeError::io(format!("the data folder {}", data.display())))?;
         }
         let mail = Mail::open(&storage("mail.db"), now.clone()).map_err(HomeError::store("the mailbox"))?;
         let secrets = crate::secrets::of(options.data.as_deref())?;
         let secret = |key: &str| secrets.get(key).cloned().unwrap_or_default();
-        let webhook_secret = secret("stripe_webhook_secrets").split(',').next().unwrap_or_default().to_owned();
-        let mut provider = StripeOptions::new(secret("stripe_secret_key"), &webhook_secret, format!("{url}/_stripe"), now);
+        let webhook_secret =
+            secret("stripe_webhook_secrets").split(',').next().unwrap_or_default().to_owned();
+        let mut provider =
+            StripeOptions::new(secret("stripe_secret_key"), &webhook_secret, format!("{url}/_stripe"), now);
         provider.previous_webhook_secret = Some(PREVIOUS_WEBHOOK_SECRET.to_owned());
         provider.webhook_url = Some(format!("{url}/v1/webhooks/stripe"));
-        let stripe = Stripe::open(&storage("stripe.db"), provider).map_err(HomeError::store("the Stripe sandbox"))?;
+        let stripe =
+            Stripe::open(&storage("stripe.db"), provider).map_err(HomeError::store("the Stripe sandbox"))?;
 
         let mut home = Options::new(listen);
         home.data = options.data.clone();
@@ -182,14 +186,16 @@ impl Whole {
     pub fn dead_letters(&self) -> Result<u64, HomeError> {
         let queues = self.home.sqs().queues().map_err(HomeError::store("the queues"))?;
         let dead = queues.iter().filter(|queue| queue.name.ends_with("-dead"));
-        Ok(dead.map(|queue| u64::try_from(queue.counts.visible + queue.counts.in_flight).unwrap_or_default()).sum())
+        Ok(dead
+            .map(|queue| u64::try_from(queue.counts.visible + queue.counts.in_flight).unwrap_or_default())
+            .sum())
     }
 
     /// Stops, finishing what is under way until `deadline` is over.
     ///
     /// # Errors
     /// [`Unsettled`] if something did not end in time.
-    pub async fn stop(&self, deadline: Duration) -> Result<(), Unsettled> {
+    pub async fn stop(self, deadline: Duration) -> Result<(), Unsettled> {
         self.home.stop(deadline).await
     }
 }

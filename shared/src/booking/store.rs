@@ -7,9 +7,9 @@
 //! | opened pool | pool | `opened` | pool id | | |
 //! | cancelling of an event | booking | event id | `cancelling` | | |
 
-use super::{Booking, CONFIRM_DAYS, Ending, Quote, Register, TOMBSTONE_DAYS};
+use super::{Booking, By, CONFIRM_DAYS, Ending, Quote, Register, TOMBSTONE_DAYS};
 use crate::app::App;
-use crate::catalogue::store::Programme;
+use crate::catalogue;
 use crate::db::{Db, Item, Key, Position, Put, Stored, Table};
 use crate::error::{Code, Refusal, Result};
 use crate::id::{BookingId, EventId, HoldId};
@@ -386,7 +386,7 @@ pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
         Register::Confirmed { .. } | Register::Cancelled { .. } | Register::Lost { .. } => return Ok(()),
         Register::Ended { .. } => {}
     }
-    if !off && again(app, holder.again(), &programme, order, now).await? {
+    if !off && again(app, holder.again(), order, now).await? {
         return Ok(());
     }
     let stored = register_of(&app.db, holder).await?.ok_or(Code::NotFound)?;
@@ -415,23 +415,30 @@ async fn confirm(
         confirmed: now,
     };
     let told = Message::BookingConfirmed { booking: booking.id, order: order.id };
-    match app.db.put_new(Register::Confirmed { booking }, vec![told], now).await? {
-        Put::Done(stored) | Put::Existed(stored) => Ok(stored.value),
+    let stored = match app.db.put_new(Register::Confirmed { booking }, vec![told], now).await? {
+        Put::Existed(stored) => return Ok(stored.value),
+        Put::Done(stored) => stored,
+    };
+    // Calling the event off lists its bookings after it has written the event: either that list has this one, or
+    // this second look sees the event called off.
+    if called_off(app, quote.event).await? {
+        return Ok(app.db.change(stored, now, |register| register.cancel(By::Event, now)).await?.value);
     }
+    Ok(stored.value)
+}
+
+async fn called_off(app: &App, event: EventId) -> Result<bool> {
+    let event = catalogue::store::event(&app.db, event).await?;
+    Ok(matches!(event.value.state, catalogue::State::Cancelled { .. }))
 }
 
 /// One fresh hold for money that came late, and its confirmation.
-async fn again(
-    app: &App,
-    holder: HoldKey,
-    programme: &Programme,
-    order: &Order,
-    now: Timestamp,
-) -> Result<bool> {
+async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Result<bool> {
     // An earlier delivery of the same message may have got this far.
     if let Some(register) = register_of(&app.db, holder).await? {
         return Ok(register.value.booking().is_some());
     }
+    let programme = app.programme(order.quote.event).await?;
     let places = order.quote.lines.iter().map(|line| {
         let offer = programme.offers.iter().find(|offer| offer.id == line.offer).ok_or(Code::NotFound)?;
         Ok((offer.places(), line.quantity))

@@ -82,7 +82,7 @@ pub(super) fn build(parts: &Parts, body: &[u8], around: &Surroundings<'_>) -> se
     let host = text(HOST);
     let domain = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let query = parts.uri.query().unwrap_or_default();
-    let encoded = !is_text(&parts.headers);
+    let (encoded, length) = (!is_text(&parts.headers), body.len());
     let (body, is_base64_encoded) = match std::str::from_utf8(body) {
         Ok("") => (None, false),
         Ok(text) if !encoded => (Some(text.to_owned()), false),
@@ -95,7 +95,7 @@ pub(super) fn build(parts: &Parts, body: &[u8], around: &Surroundings<'_>) -> se
         raw_path: around.path,
         raw_query_string: query,
         cookies: cookies(&parts.headers),
-        headers: headers(&parts.headers, around),
+        headers: headers(&parts.headers, around, length),
         query_string_parameters: parameters(query),
         path_parameters: &around.target.parameters,
         request_context: RequestContext {
@@ -153,7 +153,11 @@ fn cookies(headers: &HeaderMap) -> Option<Vec<String>> {
 }
 
 /// Lower-cased, several values joined by commas, with what API Gateway adds.
-fn headers<'a>(headers: &'a HeaderMap, around: &Surroundings<'_>) -> BTreeMap<&'a str, String> {
+fn headers<'a>(
+    headers: &'a HeaderMap,
+    around: &Surroundings<'_>,
+    length: usize,
+) -> BTreeMap<&'a str, String> {
     let mut joined: BTreeMap<&str, String> = BTreeMap::new();
     for (name, value) in headers {
         // Hop by hop, or kept elsewhere.
@@ -179,6 +183,8 @@ fn headers<'a>(headers: &'a HeaderMap, around: &Surroundings<'_>) -> BTreeMap<&'
         Some(before) => format!("{before}, {ip}"),
         None => ip,
     };
+    // Nobody reaches the service without one, and a function's URL is made of it.
+    joined.entry("host").or_insert_with(|| format!("127.0.0.1:{}", around.port));
     joined.insert("x-forwarded-for", forwarded);
     joined.insert("x-forwarded-port", around.port.to_string());
     joined.insert("x-forwarded-proto", "http".to_owned());
@@ -186,7 +192,7 @@ fn headers<'a>(headers: &'a HeaderMap, around: &Surroundings<'_>) -> BTreeMap<&'
         let random: String = around.id.chars().filter(|c| *c != '-').take(24).collect();
         joined.insert("x-amzn-trace-id", format!("Root=1-{:08x}-{random}", around.at.as_second()));
     }
-    joined.entry("content-length").or_insert_with(|| "0".to_owned());
+    joined.entry("content-length").or_insert_with(|| length.to_string());
     joined
 }
 

@@ -39,7 +39,9 @@ fn check_entry(key: &str, entry: &Value) -> Result<(), String> {
         },
         "numeric" => comparisons(argument).is_some(),
         _ => {
-            return Err(format!("pattern key `{key}` has the operator `{name}`, which is not supported here"));
+            return Err(format!(
+                "pattern key `{key}` has the operator `{name}`, which is not supported here"
+            ));
         }
     };
     if understood { Ok(()) } else { Err(format!("pattern key `{key}`: `{name}` cannot take {argument}")) }

@@ -18,6 +18,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use tessera::clock::Clock;
 use tessera_sqs::NewMessage;
 
 /// One table's stream feeding one function.
@@ -204,8 +205,8 @@ impl Reader {
     /// Gives up the records that are older than the template allows.
     async fn young_enough(&self, records: Vec<Record>, tries: u32) -> Vec<Record> {
         let Some(most) = self.source.max_age_seconds else { return records };
-        // Records are stamped by the store, which knows the machine's time only; this is the one place that compares.
-        let oldest = self.context.clock.now().as_second() - i64::from(most);
+        // Records are stamped by the machine's clock: moving the home's does not make them old.
+        let oldest = Clock::default().now().as_second() - i64::from(most);
         let (young, old): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.created >= oldest);
         if !old.is_empty() {
             self.give_up(&old, tries, "RecordAgeExceeded");

@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tessera::clock::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 /// A stream's public sequence numbers are the store's own plus this.
 const SEQUENCE_OFFSET: u128 = 100_000_000_000_000_000_000;
@@ -60,7 +61,7 @@ pub(crate) struct Record {
     pub(crate) sequence: i64,
     /// Its place as the event spells it.
     pub(crate) number: String,
-    /// When it was written, seconds since 1970.
+    /// When it was written, seconds since 1970 by the machine's clock, which nobody moves.
     pub(crate) created: i64,
     /// As Lambda gets it.
     pub(crate) event: Value,
@@ -223,7 +224,9 @@ impl Tables {
         let created = event["dynamodb"]["ApproximateCreationDateTime"].as_f64().unwrap_or_default();
         #[allow(clippy::cast_possible_truncation, reason = "whole seconds since 1970")]
         let created = created as i64;
-        event["dynamodb"]["ApproximateCreationDateTime"] = created.into();
+        // The store stamps by the machine's clock, functions compare with ours.
+        let ahead = self.clock.now().as_second() - Clock::default().now().as_second();
+        event["dynamodb"]["ApproximateCreationDateTime"] = (created + ahead).into();
         event["awsRegion"] = self.settings.region.clone().into();
         event["eventSourceARN"] = self.settings.stream_arn(table).into();
         if event["eventName"] == "REMOVE" {
@@ -372,6 +375,7 @@ fn ensure(db: &Database, table: &Table) -> Result<(), HomeError> {
 pub(crate) struct Server {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    endpoint: JoinHandle<()>,
 }
 
 impl Server {
@@ -406,12 +410,15 @@ impl Server {
         let thread = thread.map_err(HomeError::io("the table store's thread"))?;
         let shared = Arc::new(Shared { tables: tables.clone(), faults: faults.clone(), inner: address });
         let handler = move || Connection { shared: shared.clone(), upstream: Arc::default() };
-        tokio::spawn(serve(listener, stop, handler));
-        Ok(Self { stop: Some(stopper), thread: Some(thread) })
+        let endpoint = tokio::spawn(serve(listener, stop, handler));
+        Ok(Self { stop: Some(stopper), thread: Some(thread), endpoint })
     }
 
-    /// Finishes running requests and lets go of the file.
+    /// Finishes running requests and lets go of the file, after the endpoint was told to stop.
     pub(crate) async fn stop(mut self) {
+        if let Err(error) = self.endpoint.await {
+            tracing::error!(%error, "the table store's endpoint ended badly");
+        }
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;

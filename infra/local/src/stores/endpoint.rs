@@ -8,7 +8,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The connection is closed without an answer, as when a server dies.
 #[derive(Debug, thiserror::Error)]
@@ -23,16 +23,19 @@ pub(crate) trait Handler: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response<Body>, Dropped>> + Send;
 }
 
-/// Serves until `stop` turns true; each connection has a handler of its own. Requests that run then are finished.
+/// Serves until `stop` turns true; each connection has a handler of its own. Requests that run then are finished, and
+/// with the return all handlers are gone.
 pub(crate) async fn serve<H: Handler>(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
     handler: impl Fn() -> H + Send + 'static,
 ) {
+    // Every connection holds an end; when the last one is gone, so are the connections.
+    let (open, mut closed) = mpsc::channel::<()>(1);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
         };
         let socket = match accepted {
             Ok((socket, _)) => socket,
@@ -47,7 +50,7 @@ pub(crate) async fn serve<H: Handler>(
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let handler = handler();
-        let mut stop = stop.clone();
+        let (mut stop, open) = (stop.clone(), open.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let handler = handler.clone();
@@ -71,8 +74,11 @@ pub(crate) async fn serve<H: Handler>(
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
+            drop(open);
         });
     }
+    drop((open, handler));
+    let _nothing = closed.recv().await;
 }
 
 /// An answer with a body that is at hand.

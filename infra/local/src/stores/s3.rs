@@ -1,7 +1,8 @@
 //! The embedded S3: a folder of buckets, and the guard in front of its keys.
 //!
 //! The store keeps an object under its key as a path, so a key with a `..` segment would reach into another bucket.
-//! The guard refuses such keys in every operation that names one. What the store lacks of S3 (tags, versions,
+//! The guard refuses such keys in every operation that names one. For the same reason `a` and `a/b` cannot both be
+//! keys of one bucket. What the store lacks of S3 (tags, versions,
 //! lifecycle, conditional GET) is not made up for, except that browsers may call it from any origin.
 
 use super::endpoint::{Dropped, Handler};

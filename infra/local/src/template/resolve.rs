@@ -349,10 +349,9 @@ impl<'a> Stack<'a> {
             _ => "",
         };
         let properties = resource.node.get("Properties");
-        if let Some(name) = properties.and_then(|properties| properties.get(property)) {
-            if let Some(name) = self.resolve(name)? {
-                return name.as_text(property).map(str::to_owned);
-            }
+        let given = properties.and_then(|properties| properties.get(property));
+        if let Some(name) = given.map(|name| self.resolve(name)).transpose()?.flatten() {
+            return name.as_text(property).map(str::to_owned);
         }
         let name = format!("{}-{}", settings.stack, resource.logical);
         let fifo = properties.and_then(|properties| properties.get("FifoQueue"));

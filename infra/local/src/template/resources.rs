@@ -206,7 +206,8 @@ fn function(stack: &Stack<'_>, resource: &Resource<'_>, globals: &Globals<'_>) -
     fields.ignore(IGNORED_OF_FUNCTIONS);
     fields.one_of("PackageType", &["Zip"])?;
     fields.one_of("Runtime", &["provided.al2023", "provided.al2"])?;
-    fields.one_of("Handler", &["bootstrap"])?;
+    // A program has no handlers; the service wants a name all the same.
+    fields.text("Handler")?;
     let code = fields.text("CodeUri")?;
     let binary = match build_property(resource.node)? {
         Some(binary) => binary,

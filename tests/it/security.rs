@@ -1,0 +1,114 @@
+//! Tokens that must be refused, and headers that must be there.
+
+use crate::support::{World, text};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::SignedDuration;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+/// Signs any claims with the deployment's own key: what an attacker without the key cannot even do.
+fn forge(world: &World, header: &Header, claims: &Value) -> String {
+    use aws_lc_rs::signature::Ed25519KeyPair;
+    let seed = STANDARD.decode(&world.whole.home().secrets()["access_private_key"]).unwrap();
+    let der = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap().to_pkcs8v1().unwrap();
+    jsonwebtoken::encode(header, claims, &EncodingKey::from_ed_der(der.as_ref())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_tokens_with_every_claim_right_are_accepted() {
+    let world = World::new().await;
+    let good = text(&world.account("ada@example.org").await["access_token"]);
+    let header = jsonwebtoken::decode_header(&good).unwrap();
+    let body = good.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
+    let me = async |token: &str| world.get("/v1/me").by(token).send().await;
+    me(&forge(&world, &header, &claims)).await.ok();
+
+    for name in ["iss", "aud", "sub", "exp", "nbf"] {
+        let mut missing = claims.clone();
+        missing.as_object_mut().unwrap().remove(name);
+        me(&forge(&world, &header, &missing)).await.refused(401, "token_invalid");
+    }
+    let now = world.whole.clock().now().as_second();
+    for (name, value) in
+        [("iss", json!("other")), ("aud", json!("other")), ("nbf", json!(now + 60)), ("exp", json!(now - 60))]
+    {
+        let mut wrong = claims.clone();
+        wrong[name] = value;
+        me(&forge(&world, &header, &wrong)).await.refused(401, "token_invalid");
+    }
+    for typ in [None, Some("JWT".to_owned())] {
+        me(&forge(&world, &Header { typ, ..header.clone() }, &claims)).await.refused(401, "token_invalid");
+    }
+    let critical = Header { crit: Some(vec!["exp".to_owned()]), ..header.clone() };
+    me(&forge(&world, &critical, &claims)).await.refused(401, "token_invalid");
+    let unknown = Header { kid: Some("other".to_owned()), ..header.clone() };
+    me(&forge(&world, &unknown, &claims)).await.refused(401, "token_invalid");
+    // The public key as an HMAC secret, and no signature at all.
+    let secret = EncodingKey::from_secret(world.whole.home().secrets()["access_public_keys"].as_bytes());
+    let confused = Header { alg: Algorithm::HS256, ..header.clone() };
+    me(&jsonwebtoken::encode(&confused, &claims, &secret).unwrap()).await.refused(401, "token_invalid");
+    let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#);
+    me(&format!("{none}.{body}.")).await.refused(401, "token_invalid");
+    let mut changed = good.clone().into_bytes();
+    let last = changed.len() - 5;
+    changed[last] = if changed[last] == b'A' { b'B' } else { b'A' };
+    me(std::str::from_utf8(&changed).unwrap()).await.refused(401, "token_invalid");
+    world.get("/v1/me").header("Authorization", "Basic eA==").send().await.refused(401, "token_invalid");
+    let problem = world.get("/v1/me").send().await;
+    assert_eq!(problem.header("www-authenticate"), "Bearer");
+    problem.refused(401, "unauthenticated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guests_credential_ends_and_opens_nothing_else() {
+    let world = World::new().await;
+    let sale = world.sale(5, json!({})).await;
+    let held = world.hold(&sale, 1).await;
+    world.get("/v1/me").by(&held.token).send().await.refused(401, "unauthenticated");
+    world.get("/v1/orders").by(&held.token).send().await.ok();
+    world.get("/v1/orders").by(&text(&held.hold["quote"])).send().await.refused(401, "token_invalid");
+    world.advance(SignedDuration::from_hours(24)).await;
+    world.get("/v1/orders").by(&held.token).send().await.refused(401, "token_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_published_keys_check_our_tokens() {
+    let world = World::new().await;
+    let token = text(&world.account("ada@example.org").await["access_token"]);
+    let keys = world.get("/.well-known/jwks.json").send().await;
+    assert_eq!(keys.header("cache-control"), "public, max-age=300");
+    let kid = jsonwebtoken::decode_header(&token).unwrap().kid.unwrap();
+    assert_eq!(
+        (&keys.body["keys"][0]["kid"], &keys.body["keys"][0]["crv"]),
+        (&json!(kid), &json!("Ed25519"))
+    );
+    assert!(keys.body["keys"][0].get("d").is_none(), "no private part");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_its_request_id_and_the_security_headers() {
+    let world = World::new().await;
+    let answer = world.get("/v1/me").header("x-request-id", "from-the-client-1").send().await;
+    assert_eq!(answer.header("x-request-id"), "from-the-client-1");
+    assert_eq!(answer.body["request_id"], "from-the-client-1");
+    let answer = world.get("/v1/me").header("x-request-id", "bad id <script>").send().await;
+    assert!(answer.header("x-request-id").starts_with("req_"));
+    for (name, value) in [
+        ("strict-transport-security", "max-age=63072000; includeSubDomains"),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
+    ] {
+        assert_eq!(answer.header(name), value);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_exist_is_a_problem_document_too() {
+    let world = World::new().await;
+    world.get("/v1/events/evt_x").send().await.refused(404, "not_found");
+    world.get("/v1/events/ord_00000000000000000000000000").send().await.refused(404, "not_found");
+    let unknown = world.get("/v1/nothing").send().await;
+    assert_eq!(unknown.status, 404);
+}
