@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -47,11 +48,11 @@ pub(super) async fn show(State(console): Shared, asked: Fields) -> Answer {
         "Faults",
         &asked,
         context! {
-            rules => home.faults().rules(),
+            rules => Serde(home.faults().rules()),
             crashed => home.faults().crashed(),
             calls => home.faults().calls(),
-            stripe_switches => console.stripe.switches(),
-            mail_switches => console.mail.switches(),
+            stripe_switches => Serde(console.stripe.switches()),
+            mail_switches => Serde(console.mail.switches()),
             form_back => "faults",
         },
     )

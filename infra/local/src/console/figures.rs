@@ -3,6 +3,7 @@
 use super::{Answer, Fields, Shared};
 use axum::extract::State;
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -26,5 +27,5 @@ pub(super) async fn show(State(console): Shared, asked: Fields) -> Answer {
             read_units: tally.read_units,
         })
         .collect();
-    console.page("figures.html", "Figures", &asked, context! { rows })
+    console.page("figures.html", "Figures", &asked, context! { rows => Serde(rows) })
 }

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::{HeaderName, StatusCode, header};
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 use tessera_sandbox::mail::Message;
 
@@ -59,7 +60,12 @@ pub(super) async fn list(State(console): Shared, asked: Fields) -> Answer {
         "mail.html",
         "Mail",
         &asked,
-        context! { rows, total, to, here => page, more, pages_at, mail_switches => switches, form_back => "mail" },
+        context! {
+            rows => Serde(rows), total, to, more, pages_at,
+            here => page,
+            mail_switches => Serde(switches),
+            form_back => "mail",
+        },
     )
 }
 
@@ -71,12 +77,12 @@ pub(super) async fn one(State(console): Shared, Path(id): Path<String>, asked: F
     let message = console.mail.get(&id)?;
     let title = if message.subject.is_empty() { "A mail without a subject" } else { &message.subject };
     let recipients: Vec<_> =
-        message.recipients.iter().map(|to| (to, link("/mail", &[("to", to)]))).collect();
+        message.recipients.iter().map(|to| (to.clone(), link("/mail", &[("to", to)]))).collect();
     let context = context! {
         at => link(&at(&message), &[]),
         html => message.html.is_some(),
         recipients,
-        message => minijinja::Value::from_serialize(&message),
+        message => Serde(&message),
     };
     console.page("mail_one.html", title, &asked, context)
 }

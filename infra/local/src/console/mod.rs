@@ -37,6 +37,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -337,7 +338,7 @@ impl Console {
             now => self.now(),
             wrong => troubles.len(),
             grave => troubles.iter().any(|trouble| trouble.grave),
-            troubles,
+            troubles => Serde(troubles),
             done => flash("done"),
             failed => flash("failed"),
         };
@@ -353,7 +354,7 @@ impl Console {
         let context = context! {
             title => failure.status.canonical_reason().unwrap_or("Not possible"),
             status => failure.status.as_u16(),
-            message => failure.message,
+            message => failure.message.as_str(),
             now => self.now(),
         };
         match self.render("error.html", &context) {

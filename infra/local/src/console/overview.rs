@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -126,15 +127,15 @@ pub(super) async fn show(State(console): Shared, asked: Fields) -> Answer {
             url => home.url(),
             data => console.data.as_ref().map(|data| data.display().to_string()),
             steps => STEPS,
-            requests,
-            queues => counted.queues,
+            requests => Serde(requests),
+            queues => Serde(counted.queues),
             tables => counted.tables,
             mails => counted.mails,
             payments => counted.payments,
             counted_payments => COUNTED_PAYMENTS,
             undelivered => counted.undelivered,
             calls => home.faults().calls(),
-            schedules,
+            schedules => Serde(schedules),
             live,
             live_at => "/console",
         },

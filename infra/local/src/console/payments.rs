@@ -4,6 +4,7 @@ use super::{Answer, Fields, Shared, back, blocking, link, mask, segment};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 use tessera_sandbox::stripe::{Event, Payment, Status};
 
@@ -86,10 +87,11 @@ pub(super) async fn list(State(console): Shared, asked: Fields) -> Answer {
         "Payments",
         &asked,
         context! {
-            payments, undelivered, more,
+            payments => Serde(payments),
+            undelivered, more,
             here => page,
             pages_at => link("/payments", &[]) + "?",
-            stripe_switches => switches,
+            stripe_switches => Serde(switches),
             form_back => "payments",
         },
     )
@@ -139,10 +141,11 @@ pub(super) async fn one(State(console): Shared, Path(id): Path<String>, asked: F
         &id,
         &asked,
         context! {
-            payment => Shown::from(&payment),
+            payment => Serde(Shown::from(&payment)),
             metadata => payment.metadata,
             refunds => payment.refunds,
-            events, more,
+            events => Serde(events),
+            more,
             here => page,
             pages_at => link(&path, &[]) + "?",
             at => link(&path, &[]),

@@ -1,11 +1,11 @@
 //! The queues: what waits in them, dead letters and their return.
 
-use super::{Answer, Console, Failure, Fields, Shared, back, blocking, link, mask, segment};
+use super::{Answer, Failure, Fields, Shared, back, blocking, link, mask, segment};
 use crate::Home;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 use tessera_sqs::{Message, QueueSummary};
 
@@ -67,7 +67,7 @@ pub(super) fn rows(home: &Home) -> Result<Vec<Row>, Failure> {
 pub(super) async fn list(State(console): Shared, asked: Fields) -> Answer {
     let queues = rows(&console.home()?)?;
     let live = asked.get("live").is_some();
-    console.page("queues.html", "Queues", &asked, context! { queues, live, live_at => "/console/queues" })
+    console.page("queues.html", "Queues", &asked, context! { queues => Serde(queues), live, live_at => "/console/queues" })
 }
 
 #[derive(Serialize)]
@@ -133,7 +133,7 @@ pub(super) async fn one(State(console): Shared, Path(name): Path<String>, asked:
         &name,
         &asked,
         context! {
-            name,
+            name => name.as_str(),
             dead => !queue.dead_letter_sources.is_empty(),
             sources => queue.dead_letter_sources,
             dead_letter_queue => queue.dead_letter_queue.map(|dead| (link(&address(&dead), &[]), dead)),
@@ -141,7 +141,7 @@ pub(super) async fn one(State(console): Shared, Path(name): Path<String>, asked:
             in_flight => queue.counts.in_flight,
             delayed => queue.counts.delayed,
             total,
-            messages => messages.into_iter().map(|message| shown(message, now)).collect::<Vec<_>>(),
+            messages => Serde(messages.into_iter().map(|message| shown(message, now)).collect::<Vec<_>>()),
             at => link(&path, &[]),
             here => page,
             more => i64::from(page) * i64::from(PAGE) < total,

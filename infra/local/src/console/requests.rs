@@ -4,6 +4,7 @@ use super::{Answer, Fields, Shared};
 use crate::gateway::Recorded;
 use axum::extract::State;
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -42,7 +43,8 @@ pub(super) async fn list(State(console): Shared, asked: Fields) -> Answer {
         "Requests",
         &asked,
         context! {
-            rows, total, failed, refused, only,
+            rows => Serde(rows),
+            total, failed, refused, only,
             half => percentile(50),
             most => percentile(95),
             slowest => times.last(),

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use minijinja::context;
+use minijinja::value::Serde;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -103,6 +104,6 @@ pub(super) async fn one(State(console): Shared, Path(name): Path<String>, asked:
         "tables_one.html",
         &name,
         &asked,
-        context! { name, total, keys, items, partition, first, next, at => link(&path, &[]) },
+        context! { name => name.as_str(), total, keys, items => Serde(items), partition, first, next, at => link(&path, &[]) },
     )
 }

@@ -115,21 +115,21 @@ impl Tables {
         after: Option<Value>,
         most: usize,
     ) -> Result<Value, HomeError> {
-        let what = || HomeError::store(format!("reading table {table}"));
+        let what = || format!("reading table {table}");
         let mut asked = json!({"TableName": table, "Limit": most});
         if let Some(after) = after {
             asked["ExclusiveStartKey"] = after;
         }
         let Some(partition) = partition else {
-            let page = self.db.scan(request(asked)?).map_err(what())?;
-            return serde_json::to_value(page).map_err(what());
+            let page = self.db.scan(request(asked)?).map_err(HomeError::store(what()))?;
+            return serde_json::to_value(page).map_err(HomeError::store(what()));
         };
         let key = self.keys(table).next();
         asked["KeyConditionExpression"] = "#key = :key".into();
         asked["ExpressionAttributeNames"] = json!({"#key": key});
         asked["ExpressionAttributeValues"] = json!({":key": {"S": partition}});
-        let page = self.db.query(request(asked)?).map_err(what())?;
-        serde_json::to_value(page).map_err(what())
+        let page = self.db.query(request(asked)?).map_err(HomeError::store(what()))?;
+        serde_json::to_value(page).map_err(HomeError::store(what()))
     }
 
     /// Counts the writes to a table with a stream.
