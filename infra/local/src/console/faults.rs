@@ -119,7 +119,9 @@ fn switched<T: Serialize + DeserializeOwned + Default>(switches: &T, form: &Fiel
             (_, None) => rest.clone(),
             (Value::Number(_), Some(number)) => {
                 let number = number.parse::<u64>();
-                Value::from(number.map_err(|_| wrong(format!("{} is a whole number.", name.replace('_', " "))))?)
+                Value::from(
+                    number.map_err(|_| wrong(format!("{} is a whole number.", name.replace('_', " "))))?,
+                )
             }
             (Value::Array(_), Some(list)) => {
                 list.split([',', '\n', ' ']).map(str::trim).filter(|one| !one.is_empty()).collect()

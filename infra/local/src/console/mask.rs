@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_at_any_depth_and_in_nested_json() {
-        let messages = json!([{"type": "account.code_requested.v1", "data": {"code": "123456", "name": "Ada"}}]);
+        let messages =
+            json!([{"type": "account.code_requested.v1", "data": {"code": "123456", "name": "Ada"}}]);
         let item = json!({
             "d": {"password": "$argon2id$v=19", "code": {"hash": "abcdef", "tries": 2}, "name": "Ada"},
             "list": [{"client_secret": "pi_1_secret_2"}], "webhook_secret": "whsec_1", "out": messages.to_string(),

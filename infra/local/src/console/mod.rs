@@ -179,9 +179,10 @@ async fn guard(State(console): Shared, request: Request, next: Next) -> Response
 fn foreign(headers: &HeaderMap) -> bool {
     let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin");
     let origin = headers.get(header::ORIGIN).is_some_and(|origin| {
-        let host = origin.to_str().ok().and_then(|origin| {
-            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
-        });
+        let host = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")));
         let ours = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         !matches!((host, ours), (Some(host), Some(ours)) if host.eq_ignore_ascii_case(ours))
     });
@@ -329,9 +330,7 @@ impl Console {
     fn page(&self, template: &str, title: &str, asked: &Fields, context: Value) -> Answer {
         let home = self.home()?;
         let troubles = overview::troubles(self, &home)?;
-        let flash = |name: &str| {
-            asked.get(name).map(|said| said.chars().take(MAX_FLASH).collect::<String>())
-        };
+        let flash = |name: &str| asked.get(name).map(|said| said.chars().take(MAX_FLASH).collect::<String>());
         let frame = context! {
             title,
             section => template.split(['_', '.']).next(),

@@ -1,6 +1,7 @@
 //! The payment provider: payments, and whether their events arrived.
 
 use super::{Answer, Fields, Shared, back, blocking, link, mask, segment};
+use crate::Home;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use minijinja::context;
@@ -27,15 +28,25 @@ struct Shown {
     receipt_email: Option<String>,
     payment_id: Option<String>,
     order_id: Option<String>,
+    /// Where the tables show these two.
+    payment_link: Option<String>,
+    order_link: Option<String>,
     created_ms: i64,
     /// Where a buyer could pay now.
     pay: Option<String>,
 }
 
-impl From<&Payment> for Shown {
-    fn from(payment: &Payment) -> Self {
+impl Shown {
+    fn new(payment: &Payment, home: &Home) -> Self {
+        let kept = |id: &str, word: &str| {
+            let id = payment.metadata.get(id)?;
+            let table = home.template().tables.iter().find(|table| table.name.ends_with(word))?;
+            Some(link(&format!("/tables/{}", segment(&table.name)), &[("pk", id)]))
+        };
         let (mood, payable) = match payment.status {
-            Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => ("", true),
+            Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {
+                ("", true)
+            }
             Status::RequiresCapture => ("warn", false),
             Status::Succeeded => ("good", false),
             Status::Canceled => ("soft", false),
@@ -59,6 +70,8 @@ impl From<&Payment> for Shown {
             receipt_email: payment.receipt_email.clone(),
             payment_id: payment.metadata.get("payment_id").cloned(),
             order_id: payment.metadata.get("order_id").cloned(),
+            payment_link: kept("payment_id", "-payment"),
+            order_link: kept("order_id", "-order"),
             created_ms: payment.created.saturating_mul(1_000),
             pay,
         }
@@ -80,7 +93,8 @@ pub(super) async fn list(State(console): Shared, asked: Fields) -> Answer {
     let shown = usize::try_from(PAGE).unwrap_or(usize::MAX);
     let more = payments.len() > shown;
     payments.truncate(shown);
-    let payments: Vec<_> = payments.iter().map(Shown::from).collect();
+    let home = console.home()?;
+    let payments: Vec<_> = payments.iter().map(|payment| Shown::new(payment, &home)).collect();
     let switches = console.stripe.switches();
     console.page(
         "payments.html",
@@ -141,7 +155,7 @@ pub(super) async fn one(State(console): Shared, Path(id): Path<String>, asked: F
         &id,
         &asked,
         context! {
-            payment => Serde(Shown::from(&payment)),
+            payment => Serde(Shown::new(&payment, &console.home()?)),
             metadata => payment.metadata,
             refunds => payment.refunds,
             events => Serde(events),

@@ -21,6 +21,8 @@ pub(super) struct Row {
     waiting: i64,
     in_flight: i64,
     delayed: i64,
+    /// Holds dead letters itself and nothing else.
+    only_dead: bool,
     /// What failed in it too often; `None` if nothing keeps that.
     pub(super) dead: Option<Dead>,
 }
@@ -41,10 +43,22 @@ fn all(queue: &QueueSummary) -> i64 {
     queue.counts.visible + queue.counts.in_flight + queue.counts.delayed
 }
 
+/// Whether what is in it has failed: dead letters of queues, or what a stream's reader gave up on, which nothing but
+/// the name tells.
+fn is_dead(queue: &QueueSummary) -> bool {
+    !queue.dead_letter_sources.is_empty() || queue.name.ends_with("-dead")
+}
+
 /// The queues, each with its dead letters. Several queues may share theirs; they are counted with the first of them.
+/// Dead letters that came from no queue have a row of their own.
 pub(super) fn rows(home: &Home) -> Result<Vec<Row>, Failure> {
     let queues = home.sqs().queues()?;
     let row = |queue: &QueueSummary| {
+        let alone = is_dead(queue).then(|| Dead {
+            name: queue.name.clone(),
+            link: link(&address(&queue.name), &[]),
+            count: all(queue),
+        });
         let dead = queue.dead_letter_queue.as_ref().and_then(|name| {
             let dead = queues.iter().find(|other| other.name == *name)?;
             let first = dead.dead_letter_sources.first().is_none_or(|first| *first == queue.name);
@@ -58,7 +72,8 @@ pub(super) fn rows(home: &Home) -> Result<Vec<Row>, Failure> {
             waiting: queue.counts.visible,
             in_flight: queue.counts.in_flight,
             delayed: queue.counts.delayed,
-            dead,
+            only_dead: alone.is_some(),
+            dead: alone.or(dead),
         }
     };
     Ok(queues.iter().filter(|queue| queue.dead_letter_sources.is_empty()).map(row).collect())
@@ -67,7 +82,12 @@ pub(super) fn rows(home: &Home) -> Result<Vec<Row>, Failure> {
 pub(super) async fn list(State(console): Shared, asked: Fields) -> Answer {
     let queues = rows(&console.home()?)?;
     let live = asked.get("live").is_some();
-    console.page("queues.html", "Queues", &asked, context! { queues => Serde(queues), live, live_at => "/console/queues" })
+    console.page(
+        "queues.html",
+        "Queues",
+        &asked,
+        context! { queues => Serde(queues), live, live_at => "/console/queues" },
+    )
 }
 
 #[derive(Serialize)]
@@ -134,7 +154,7 @@ pub(super) async fn one(State(console): Shared, Path(name): Path<String>, asked:
         &asked,
         context! {
             name => name.as_str(),
-            dead => !queue.dead_letter_sources.is_empty(),
+            dead => is_dead(&queue),
             sources => queue.dead_letter_sources,
             dead_letter_queue => queue.dead_letter_queue.map(|dead| (link(&address(&dead), &[]), dead)),
             waiting => queue.counts.visible,

@@ -28,7 +28,8 @@ pub(super) async fn list(State(console): Shared, asked: Fields) -> Answer {
     let refused = all.iter().filter(|request| (400..500).contains(&request.status)).count();
     let mut times: Vec<u64> = all.iter().map(|request| request.ms).collect();
     times.sort_unstable();
-    let percentile = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+    let percentile =
+        |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
     let mut rows: Vec<_> = all.into_iter().filter(fits).collect();
     if only == Some("slow") {
         rows.sort_by_key(|request| std::cmp::Reverse(request.ms));

@@ -49,8 +49,7 @@ fn item(attributes: &Value, keys: &[String]) -> Item {
     let words = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let key = keys.iter().filter_map(|name| fields.remove(name)).map(|value| words(&value)).collect();
     let version = fields.remove("v").map(|version| words(&version));
-    let forget_ms =
-        fields.get("ttl").and_then(Value::as_i64).and_then(|seconds| seconds.checked_mul(1_000));
+    let forget_ms = fields.get("ttl").and_then(Value::as_i64).and_then(|seconds| seconds.checked_mul(1_000));
     let messages = fields.remove("out").map(|out| mask::laid_out(&mask::masked(out)));
     Item { key, version, forget_ms, messages, rest: mask::laid_out(&mask::masked(Value::Object(fields))) }
 }
@@ -67,7 +66,9 @@ fn plain(value: &Value) -> Value {
         }
         ("L", Value::Array(values)) => values.iter().map(plain).collect(),
         ("NULL", _) => Value::Null,
-        ("B", Value::String(encoded)) => Value::String(format!("(binary, {} characters of base64)", encoded.len())),
+        ("B", Value::String(encoded)) => {
+            Value::String(format!("(binary, {} characters of base64)", encoded.len()))
+        }
         _ => inner.clone(),
     }
 }
