@@ -9,6 +9,7 @@
 //! | this one | [`Home`]: starts it all, and the handles that tests and the console use |
 //! | [`template`] | reads the template: functions, routes, tables, queues, buckets, what calls what |
 //! | [`whole`] | [`whole::Whole`]: the home with its sandboxes, as `tessera` starts it and tests use it |
+//! | [`console`] | pages for the operator: what is wrong, queues, mail, payments, tables |
 //! | [`functions`] | which program is which function |
 //! | [`openapi`] | the API description of all functions |
 //! | `invoke` | how functions are called |
@@ -25,6 +26,7 @@
 //! [`stores::faults`]); IAM permissions are not checked; the stores' log is written before an answer, but a power cut
 //! may lose the last moments.
 
+pub mod console;
 mod error;
 pub mod functions;
 pub mod gateway;
@@ -776,6 +778,7 @@ async fn serve(
 ) {
     let router = Router::new()
         .route("/_local/health", axum::routing::get(health))
+        .route("/_local/meter", axum::routing::get(meter))
         .route("/_local/clock", axum::routing::post(advance))
         .fallback(api)
         .layer(axum::extract::DefaultBodyLimit::disable())
@@ -804,6 +807,17 @@ async fn api(
 
 async fn health() -> Response {
     axum::Json(json!({"status": "ok"})).into_response()
+}
+
+/// `GET /_local/meter` answers, by action, how often it ran and what all its runs cost at the store.
+async fn meter(State(door): State<Door>) -> Response {
+    let Some(home) = door.home.upgrade() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let sums = home.meter.tallies().into_iter().map(|(action, tally)| {
+        let sums = json!({"runs": tally.runs, "round_trips": tally.round_trips,
+            "write_units": tally.write_units, "read_units": tally.read_units});
+        (action.to_string(), sums)
+    });
+    axum::Json(sums.collect::<serde_json::Map<_, _>>()).into_response()
 }
 
 #[derive(serde::Deserialize)]

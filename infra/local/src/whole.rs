@@ -4,7 +4,7 @@
 //! how long failed work waits.
 
 use crate::error::HomeError;
-use crate::{Home, Listen, Options, Unsettled, functions};
+use crate::{Home, Listen, Options, Unsettled, console, functions};
 use jiff::SignedDuration;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Whole {
             Stripe::open(&storage("stripe.db"), provider).map_err(HomeError::store("the Stripe sandbox"))?;
 
         let mut home = Options::new(listen);
-        home.data = options.data;
+        home.data = options.data.clone();
         home.template = options.template;
         home.clock = clock;
         home.retry_delay = Some(options.retry_delay);
@@ -100,6 +100,7 @@ impl Whole {
             ("/_ses".to_owned(), mail::router(mail.clone())),
         ];
         let home = Home::start(home, Arc::new(functions::build)).await?;
+        home.plug("/console", console::router(&home, stripe.clone(), mail.clone(), options.data)?);
         Ok(Self { home, stripe, mail, webhook_secret })
     }
 

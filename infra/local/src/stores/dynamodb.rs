@@ -101,6 +101,37 @@ impl Tables {
             .collect())
     }
 
+    /// The attributes of a table's key, in its order; none if the template has no such table.
+    pub(crate) fn keys(&self, table: &str) -> impl Iterator<Item = &str> {
+        self.tables.iter().filter(move |one| one.name == table).flat_map(key_names)
+    }
+
+    /// Up to `most` items of a table, or of one partition, behind the key `after`, as the API would answer a scan or a
+    /// query. No fault befalls this, and nothing counts it.
+    pub(crate) fn page(
+        &self,
+        table: &str,
+        partition: Option<&str>,
+        after: Option<Value>,
+        most: usize,
+    ) -> Result<Value, HomeError> {
+        let what = || format!("reading table {table}");
+        let mut asked = json!({"TableName": table, "Limit": most});
+        if let Some(after) = after {
+            asked["ExclusiveStartKey"] = after;
+        }
+        let Some(partition) = partition else {
+            let page = self.db.scan(request(asked)?).map_err(HomeError::store(what()))?;
+            return serde_json::to_value(page).map_err(HomeError::store(what()));
+        };
+        let key = self.keys(table).next();
+        asked["KeyConditionExpression"] = "#key = :key".into();
+        asked["ExpressionAttributeNames"] = json!({"#key": key});
+        asked["ExpressionAttributeValues"] = json!({":key": {"S": partition}});
+        let page = self.db.query(request(asked)?).map_err(HomeError::store(what()))?;
+        serde_json::to_value(page).map_err(HomeError::store(what()))
+    }
+
     /// Counts the writes to a table with a stream.
     pub(crate) fn changes(&self, table: &str) -> Option<&watch::Sender<u64>> {
         self.changes.get(table)
