@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// Builds every program once; cargo says where they are.
-fn programs() -> std::path::PathBuf {
+pub fn programs() -> std::path::PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut build = std::process::Command::new(cargo);
@@ -27,7 +27,10 @@ async fn read_request(socket: &mut tokio::net::TcpStream) -> (String, Vec<u8>) {
         bytes.extend_from_slice(&chunk[..read]);
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |text| text.parse().unwrap());
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(0, |text| text.parse().unwrap());
         if head.contains("transfer-encoding: chunked") && !bytes.ends_with(b"0\r\n\r\n") {
             continue;
         }

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use tessera::telemetry::Tally;
 
 /// What one action cost since `before`, per run.
-fn since(before: &BTreeMap<std::sync::Arc<str>, Tally>, after: &BTreeMap<std::sync::Arc<str>, Tally>, action: &str) -> (f64, f64, f64) {
+fn since(
+    before: &BTreeMap<std::sync::Arc<str>, Tally>,
+    after: &BTreeMap<std::sync::Arc<str>, Tally>,
+    action: &str,
+) -> (f64, f64, f64) {
     let was = before.get(action).copied().unwrap_or_default();
     let is = after.get(action).copied().unwrap_or_else(|| panic!("{action} never ran: {:?}", after.keys()));
     #[allow(clippy::cast_precision_loss)]
@@ -26,7 +30,10 @@ async fn a_hold_is_one_round_trip_and_one_write_unit() {
     let after = world.whole.home().meter().tallies();
     let (trips, writes, reads) = since(&before, &after, "POST /v1/holds");
     // The catalogue is read anew every two seconds, which may fall among the fifty.
-    assert!((1.0..1.2).contains(&trips) && (writes - 1.0).abs() < 0.001 && reads < 0.2, "{trips} {writes} {reads}");
+    assert!(
+        (1.0..1.2).contains(&trips) && (writes - 1.0).abs() < 0.001 && reads < 0.2,
+        "{trips} {writes} {reads}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,10 +44,22 @@ async fn a_sold_out_answer_costs_nothing_within_its_second() {
     // A frozen moment: the verdict is believed for one second of the home's clock, so ask until a whole burst falls
     // into one.
     for _ in 0..20 {
-        world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.refused(409, "sold_out");
+        world
+            .post("/v1/holds")
+            .key(&uuid())
+            .json(world.basket(&sale, 1))
+            .send()
+            .await
+            .refused(409, "sold_out");
         let before = world.whole.home().meter().tallies();
         for _ in 0..5 {
-            world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.refused(409, "sold_out");
+            world
+                .post("/v1/holds")
+                .key(&uuid())
+                .json(world.basket(&sale, 1))
+                .send()
+                .await
+                .refused(409, "sold_out");
         }
         let after = world.whole.home().meter().tallies();
         if since(&before, &after, "POST /v1/holds") == (0.0, 0.0, 0.0) {

@@ -36,9 +36,11 @@ fn code(text: &str) -> &str {
 
 #[test]
 fn functions_name_no_sdk_and_no_other_function() {
-    let functions = ["identity", "catalogue", "booking", "order", "payment", "entry", "notification", "outbox", "docs"];
+    let functions =
+        ["identity", "catalogue", "booking", "order", "payment", "entry", "notification", "outbox", "docs"];
     for function in functions {
-        let manifest = std::fs::read_to_string(root().join(format!("functions/{function}/Cargo.toml"))).unwrap();
+        let manifest =
+            std::fs::read_to_string(root().join(format!("functions/{function}/Cargo.toml"))).unwrap();
         assert!(!manifest.contains("aws-sdk"), "{function} depends on an SDK");
         for other in functions.iter().filter(|other| **other != function) {
             assert!(!manifest.contains(&format!("\n{other}.workspace")), "{function} depends on {other}");
@@ -68,7 +70,9 @@ fn no_state_error_or_message_is_matched_by_a_wildcard() {
                 let before: Vec<&str> = code(&text).lines().take(number).collect();
                 let arms = before.iter().rev().take(12).copied().collect::<Vec<_>>().join("\n");
                 for closed in ["State::", "Register::", "Message::", "Status::", "Act::", "Fate::"] {
-                    let arm = arms.lines().any(|line| line.trim_start().starts_with(closed) || line.contains(&format!("| {closed}")));
+                    let arm = arms.lines().any(|line| {
+                        line.trim_start().starts_with(closed) || line.contains(&format!("| {closed}"))
+                    });
                     assert!(!arm, "{}:{} hides {closed} behind a wildcard", path.display(), number + 1);
                 }
             }
@@ -95,7 +99,8 @@ fn mains_are_short_and_names_say_something() {
 #[test]
 fn every_function_of_the_template_has_its_program_and_the_other_way_round() {
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
-    let named: BTreeSet<_> = template.lines().filter_map(|line| line.trim().strip_prefix("Binary: ")).collect();
+    let named: BTreeSet<_> =
+        template.lines().filter_map(|line| line.trim().strip_prefix("Binary: ")).collect();
     let mut programs = BTreeSet::new();
     for function in std::fs::read_dir(root().join("functions")).unwrap() {
         let manifest = std::fs::read_to_string(function.unwrap().path().join("Cargo.toml")).unwrap();
@@ -112,7 +117,8 @@ fn permissions_name_actions_and_resources_without_wildcards() {
     for line in template.lines().filter(|line| line.trim_start().starts_with("Action:")) {
         assert!(!line.contains('*'), "{line}");
     }
-    let statements: Vec<_> = template.lines().filter(|line| line.trim_start().starts_with("Resource:")).collect();
+    let statements: Vec<_> =
+        template.lines().filter(|line| line.trim_start().starts_with("Resource:")).collect();
     assert!(statements.len() > 20);
     for line in statements {
         // The documents' keys are the one thing that cannot be listed.
@@ -135,7 +141,8 @@ fn only_its_owner_may_write_a_table() {
         } else if let Some(resource) = line.trim().strip_prefix("Resource: ")
             && (action.contains("PutItem") || action.contains("UpdateItem") || action.contains("DeleteItem"))
         {
-            let table = resource.split("GetAtt ").nth(1).unwrap().split("Table").next().unwrap().to_lowercase();
+            let table =
+                resource.split("GetAtt ").nth(1).unwrap().split("Table").next().unwrap().to_lowercase();
             let owner = if table == "pool" { "booking" } else { &table };
             assert_eq!(function, owner, "{function} writes {table}");
             checked += 1;
@@ -157,10 +164,15 @@ fn every_message_ever_published_still_parses() {
         kinds.insert(tessera::queue::kind(&envelope));
     }
     let source = std::fs::read_to_string(root().join("shared/src/message.rs")).unwrap();
-    let declared: BTreeSet<_> =
-        source.lines().filter_map(|line| Some(line.trim().strip_prefix("#[serde(rename = \"")?.split('"').next()?.to_owned())).collect();
+    let declared: BTreeSet<_> = source
+        .lines()
+        .filter_map(|line| {
+            Some(line.trim().strip_prefix("#[serde(rename = \"")?.split('"').next()?.to_owned())
+        })
+        .collect();
     assert_eq!(kinds, declared, "each variant has its line");
-    let unknown = r#"{"id":"msg_00000000000000000000000000","at":"2027-01-01T00:00:00Z","type":"x.y.v1","data":{}}"#;
+    let unknown =
+        r#"{"id":"msg_00000000000000000000000000","at":"2027-01-01T00:00:00Z","type":"x.y.v1","data":{}}"#;
     assert!(serde_json::from_str::<Envelope>(unknown).is_err(), "unknown messages fail");
 }
 
@@ -169,17 +181,35 @@ fn the_documents_are_the_codes() {
     let mut errors = "# Errors\n\nMade from `shared/src/error.rs`. Every refusal is a problem document with one of these codes; ↻ means that the same request may succeed later.\n\n| code | status | meaning | what to do |\n|---|---|---|---|\n".to_owned();
     for code in Code::ALL {
         let retry = if code.retryable() { " ↻" } else { "" };
-        writeln!(errors, "| `{}` | {}{retry} | {} | {} |", code.code(), code.status(), code.title(), code.advice()).unwrap();
+        writeln!(
+            errors,
+            "| `{}` | {}{retry} | {} | {} |",
+            code.code(),
+            code.status(),
+            code.title(),
+            code.advice()
+        )
+        .unwrap();
     }
     let mut messages = "# Messages\n\nMade from `shared/src/message.rs` and `tests/fixtures/messages.jsonl`.\n\n| message | heard by | example |\n|---|---|---|\n".to_owned();
     for line in std::fs::read_to_string(root().join("tests/fixtures/messages.jsonl")).unwrap().lines() {
         let envelope: Envelope = serde_json::from_str(line).unwrap();
         let heard: Vec<_> = envelope.message.queues().iter().copied().map(Queue::word).collect();
         let value = serde_json::to_value(&envelope.message).unwrap();
-        writeln!(messages, "| `{}` | {} | `{}` |", tessera::queue::kind(&envelope), heard.join(", "), value["data"]).unwrap();
+        writeln!(
+            messages,
+            "| `{}` | {} | `{}` |",
+            tessera::queue::kind(&envelope),
+            heard.join(", "),
+            value["data"]
+        )
+        .unwrap();
     }
     let mut tables = "# Tables\n\nMade from the front pages of the stores. The outer form of every item is in `shared/src/db.rs`.\n".to_owned();
-    for (path, text) in sources("shared/src").into_iter().filter(|(path, _)| path.ends_with("store.rs") || path.ends_with("outbox/mod.rs")) {
+    for (path, text) in sources("shared/src")
+        .into_iter()
+        .filter(|(path, _)| path.ends_with("store.rs") || path.ends_with("outbox/mod.rs"))
+    {
         let capability = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
         let rows: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("//! |")).collect();
         if !rows.is_empty() {
@@ -204,14 +234,29 @@ fn same(path: &Path, text: &str) {
 #[test]
 fn the_status_table_has_every_row_of_the_product() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 4).collect();
-    for (letter, last) in [('I', 9), ('C', 8), ('B', 7), ('O', 7), ('P', 5), ('T', 3), ('N', 5), ('G', 3), ('M', 3), ('D', 1), ('A', 3), ('X', 8)] {
+    let rows: Vec<_> =
+        readme.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 4).collect();
+    for (letter, last) in [
+        ('I', 9),
+        ('C', 8),
+        ('B', 7),
+        ('O', 7),
+        ('P', 5),
+        ('T', 3),
+        ('N', 5),
+        ('G', 3),
+        ('M', 3),
+        ('D', 1),
+        ('A', 3),
+        ('X', 8),
+    ] {
         for number in 1..=last {
             let named = rows.iter().any(|row| {
                 let ids = row.split('|').nth(1).unwrap();
                 ids.split(',').any(|part| {
                     let ends: Vec<_> = part.trim().split('–').collect();
-                    let parse = |text: &str| text.strip_prefix(letter).and_then(|number| number.parse::<u32>().ok());
+                    let parse =
+                        |text: &str| text.strip_prefix(letter).and_then(|number| number.parse::<u32>().ok());
                     match (ends.first().copied().and_then(parse), ends.last().copied().and_then(parse)) {
                         (Some(from), Some(to)) => (from..=to).contains(&number),
                         _ => false,
