@@ -21,6 +21,12 @@ impl Clock {
         Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
     }
 
+    /// How far this clock has been moved, milliseconds.
+    #[must_use]
+    pub fn moved_ms(&self) -> i64 {
+        self.offset_ms.load(Ordering::Relaxed)
+    }
+
     /// Moves every clone of this clock by `by`.
     pub fn advance(&self, by: SignedDuration) {
         self.offset_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);

@@ -1,1 +1,87 @@
-//! figures
+//! Counted, not timed: round trips and capacity units of each action, from the store's own accounting.
+
+use crate::support::{World, uuid};
+use serde_json::json;
+use std::collections::BTreeMap;
+use tessera::telemetry::Tally;
+
+/// What one action cost since `before`, per run.
+fn since(
+    before: &BTreeMap<std::sync::Arc<str>, Tally>,
+    after: &BTreeMap<std::sync::Arc<str>, Tally>,
+    action: &str,
+) -> (f64, f64, f64) {
+    let was = before.get(action).copied().unwrap_or_default();
+    let is = after.get(action).copied().unwrap_or_else(|| panic!("{action} never ran: {:?}", after.keys()));
+    #[allow(clippy::cast_precision_loss)]
+    let (runs, trips) = ((is.runs - was.runs) as f64, (is.round_trips - was.round_trips) as f64);
+    (trips / runs, (is.write_units - was.write_units) / runs, (is.read_units - was.read_units) / runs)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_is_one_round_trip_and_one_write_unit() {
+    let world = World::new().await;
+    let sale = world.sale(5_000, json!({})).await;
+    world.hold(&sale, 1).await;
+    let before = world.whole.home().meter().tallies();
+    for _ in 0..50 {
+        world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.ok();
+    }
+    let after = world.whole.home().meter().tallies();
+    let (trips, writes, reads) = since(&before, &after, "POST /v1/holds");
+    // The catalogue is read anew every two seconds, which may fall among the fifty.
+    assert!(
+        (1.0..1.2).contains(&trips) && (writes - 1.0).abs() < 0.001 && reads < 0.2,
+        "{trips} {writes} {reads}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sold_out_answer_costs_nothing_within_its_second() {
+    let world = World::new().await;
+    let sale = world.sale(1, json!({})).await;
+    world.hold(&sale, 1).await;
+    // A frozen moment: the verdict is believed for one second of the home's clock, so ask until a whole burst falls
+    // into one.
+    for _ in 0..20 {
+        world
+            .post("/v1/holds")
+            .key(&uuid())
+            .json(world.basket(&sale, 1))
+            .send()
+            .await
+            .refused(409, "sold_out");
+        let before = world.whole.home().meter().tallies();
+        for _ in 0..5 {
+            world
+                .post("/v1/holds")
+                .key(&uuid())
+                .json(world.basket(&sale, 1))
+                .send()
+                .await
+                .refused(409, "sold_out");
+        }
+        let after = world.whole.home().meter().tallies();
+        if since(&before, &after, "POST /v1/holds") == (0.0, 0.0, 0.0) {
+            return;
+        }
+    }
+    panic!("no burst of refusals was free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paid_booking_costs_the_engine_what_the_design_says() {
+    let world = World::new().await;
+    let sale = world.sale(5_000, json!({})).await;
+    world.buy(&sale, 1, "first@example.org").await;
+    let before = world.whole.home().meter().tallies();
+    for n in 0..10 {
+        world.buy(&sale, 1, &format!("b{n}@example.org")).await;
+    }
+    let after = world.whole.home().meter().tallies();
+    let (_, hold, _) = since(&before, &after, "POST /v1/holds");
+    let (_, confirm, _) = since(&before, &after, "message payment.authorized.v1");
+    // The register is one item of at most a kilobyte and a half with its message, and is listed twice.
+    println!("hold {hold} write units, confirmation {confirm} with both listings");
+    assert!(hold <= 1.01 && confirm <= 6.01, "{hold} {confirm}");
+}

@@ -1,9 +1,18 @@
 //! Scenarios over HTTP: each module is a capability, each test a sentence about what a user notices.
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    unreachable_pub,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs
+)]
 
 mod booking;
 mod bootstrap;
 mod catalogue;
+mod demo;
 mod docs;
 mod entry;
 mod faults;

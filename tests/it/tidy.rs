@@ -1,1 +1,269 @@
-//! tidy
+//! The house rules, checked on the source itself, and the documents that are made from the code.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use tessera::error::Code;
+use tessera::message::{Envelope, Queue};
+
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found.sort();
+    found
+}
+
+/// Everything before the tests of a file.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+#[test]
+fn functions_name_no_sdk_and_no_other_function() {
+    let functions =
+        ["identity", "catalogue", "booking", "order", "payment", "entry", "notification", "outbox", "docs"];
+    for function in functions {
+        let manifest =
+            std::fs::read_to_string(root().join(format!("functions/{function}/Cargo.toml"))).unwrap();
+        assert!(!manifest.contains("aws-sdk"), "{function} depends on an SDK");
+        for other in functions.iter().filter(|other| **other != function) {
+            assert!(!manifest.contains(&format!("\n{other}.workspace")), "{function} depends on {other}");
+        }
+    }
+}
+
+#[test]
+fn rules_are_pure() {
+    for capability in ["identity", "catalogue", "booking", "order", "payment", "entry", "notification"] {
+        let text = std::fs::read_to_string(root().join(format!("shared/src/{capability}/mod.rs"))).unwrap();
+        for impure in ["async fn", ".await", "Clock", "aws_sdk"] {
+            assert!(!code(&text).contains(impure), "{capability}/mod.rs has {impure}");
+        }
+    }
+}
+
+#[test]
+fn no_state_error_or_message_is_matched_by_a_wildcard() {
+    for folder in ["shared/src", "functions"] {
+        for (path, text) in sources(folder) {
+            for (number, line) in code(&text).lines().enumerate() {
+                let wildcard = line.trim_start().starts_with("_ =>");
+                if !wildcard {
+                    continue;
+                }
+                let before: Vec<&str> = code(&text).lines().take(number).collect();
+                let arms = before.iter().rev().take(12).copied().collect::<Vec<_>>().join("\n");
+                for closed in ["State::", "Register::", "Message::", "Status::", "Act::", "Fate::"] {
+                    let arm = arms.lines().any(|line| {
+                        line.trim_start().starts_with(closed) || line.contains(&format!("| {closed}"))
+                    });
+                    assert!(!arm, "{}:{} hides {closed} behind a wildcard", path.display(), number + 1);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn mains_are_short_and_names_say_something() {
+    for (path, text) in sources("functions") {
+        if path.ends_with("main.rs") || path.parent().is_some_and(|parent| parent.ends_with("bin")) {
+            assert!(text.lines().count() <= 20, "{}", path.display());
+        }
+        assert!(text.starts_with("//!"), "{} has no front page", path.display());
+    }
+    let forbidden = ["utils.rs", "util.rs", "helpers.rs", "manager.rs", "common.rs", "service.rs"];
+    for folder in ["shared", "functions", "infra", "tests"] {
+        for (path, _) in sources(folder) {
+            assert!(!forbidden.iter().any(|name| path.ends_with(name)), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_function_of_the_template_has_its_program_and_the_other_way_round() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let named: BTreeSet<_> =
+        template.lines().filter_map(|line| line.trim().strip_prefix("Binary: ")).collect();
+    let mut programs = BTreeSet::new();
+    for function in std::fs::read_dir(root().join("functions")).unwrap() {
+        let manifest = std::fs::read_to_string(function.unwrap().path().join("Cargo.toml")).unwrap();
+        for bin in manifest.split("[[bin]]").skip(1) {
+            programs.insert(bin.split('"').nth(1).unwrap().to_owned());
+        }
+    }
+    assert_eq!(named, programs.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn permissions_name_actions_and_resources_without_wildcards() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    for line in template.lines().filter(|line| line.trim_start().starts_with("Action:")) {
+        assert!(!line.contains('*'), "{line}");
+    }
+    let statements: Vec<_> =
+        template.lines().filter(|line| line.trim_start().starts_with("Resource:")).collect();
+    assert!(statements.len() > 20);
+    for line in statements {
+        // The documents' keys are the one thing that cannot be listed.
+        assert!(!line.contains('*') || line.contains("Documents.Arn}/tickets/*"), "{line}");
+    }
+}
+
+/// A capability alone writes its table; booking alone writes lanes.
+#[test]
+fn only_its_owner_may_write_a_table() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let mut function = String::new();
+    let mut action = String::new();
+    let mut checked = 0;
+    for line in template.lines() {
+        if let Some(binary) = line.trim().strip_prefix("Binary: ") {
+            function = binary.trim_end_matches("-worker").to_owned();
+        } else if let Some(actions) = line.trim().strip_prefix("Action: ") {
+            action = actions.to_owned();
+        } else if let Some(resource) = line.trim().strip_prefix("Resource: ")
+            && (action.contains("PutItem") || action.contains("UpdateItem") || action.contains("DeleteItem"))
+        {
+            let table =
+                resource.split("GetAtt ").nth(1).unwrap().split("Table").next().unwrap().to_lowercase();
+            let owner = if table == "pool" { "booking" } else { &table };
+            assert_eq!(function, owner, "{function} writes {table}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 14, "{checked}");
+}
+
+/// One of every message ever published, as it was published. Never change a line; add one.
+#[test]
+fn every_message_ever_published_still_parses() {
+    let text = std::fs::read_to_string(root().join("tests/fixtures/messages.jsonl")).unwrap();
+    let mut kinds = BTreeSet::new();
+    for line in text.lines() {
+        let envelope: Envelope = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let again: serde_json::Value = serde_json::to_value(&envelope).unwrap();
+        let published: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(again, published);
+        kinds.insert(tessera::queue::kind(&envelope));
+    }
+    let source = std::fs::read_to_string(root().join("shared/src/message.rs")).unwrap();
+    let declared: BTreeSet<_> = source
+        .lines()
+        .filter_map(|line| {
+            Some(line.trim().strip_prefix("#[serde(rename = \"")?.split('"').next()?.to_owned())
+        })
+        .collect();
+    assert_eq!(kinds, declared, "each variant has its line");
+    let unknown =
+        r#"{"id":"msg_00000000000000000000000000","at":"2027-01-01T00:00:00Z","type":"x.y.v1","data":{}}"#;
+    assert!(serde_json::from_str::<Envelope>(unknown).is_err(), "unknown messages fail");
+}
+
+#[test]
+fn the_documents_are_the_codes() {
+    let mut errors = "# Errors\n\nMade from `shared/src/error.rs`. Every refusal is a problem document with one of these codes; ↻ means that the same request may succeed later.\n\n| code | status | meaning | what to do |\n|---|---|---|---|\n".to_owned();
+    for code in Code::ALL {
+        let retry = if code.retryable() { " ↻" } else { "" };
+        writeln!(
+            errors,
+            "| `{}` | {}{retry} | {} | {} |",
+            code.code(),
+            code.status(),
+            code.title(),
+            code.advice()
+        )
+        .unwrap();
+    }
+    let mut messages = "# Messages\n\nMade from `shared/src/message.rs` and `tests/fixtures/messages.jsonl`.\n\n| message | heard by | example |\n|---|---|---|\n".to_owned();
+    for line in std::fs::read_to_string(root().join("tests/fixtures/messages.jsonl")).unwrap().lines() {
+        let envelope: Envelope = serde_json::from_str(line).unwrap();
+        let heard: Vec<_> = envelope.message.queues().iter().copied().map(Queue::word).collect();
+        let value = serde_json::to_value(&envelope.message).unwrap();
+        writeln!(
+            messages,
+            "| `{}` | {} | `{}` |",
+            tessera::queue::kind(&envelope),
+            heard.join(", "),
+            value["data"]
+        )
+        .unwrap();
+    }
+    let mut tables = "# Tables\n\nMade from the front pages of the stores. The outer form of every item is in `shared/src/db.rs`.\n".to_owned();
+    for (path, text) in sources("shared/src")
+        .into_iter()
+        .filter(|(path, _)| path.ends_with("store.rs") || path.ends_with("outbox/mod.rs"))
+    {
+        let capability = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let rows: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("//! |")).collect();
+        if !rows.is_empty() {
+            writeln!(tables, "\n## {capability}\n").unwrap();
+            rows.iter().for_each(|row| writeln!(tables, "|{row}").unwrap());
+        }
+    }
+    for (name, text) in [("errors.md", errors), ("messages.md", messages), ("table.md", tables)] {
+        same(&root().join("shared/docs").join(name), &text);
+    }
+}
+
+fn same(path: &Path, text: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, text).unwrap();
+    } else {
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == text, "{} is not what the code says: run the tests with UPDATE=1", path.display());
+    }
+}
+
+#[test]
+fn the_status_table_has_every_row_of_the_product() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let rows: Vec<_> =
+        readme.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 4).collect();
+    for (letter, last) in [
+        ('I', 9),
+        ('C', 8),
+        ('B', 7),
+        ('O', 7),
+        ('P', 5),
+        ('T', 3),
+        ('N', 5),
+        ('G', 3),
+        ('M', 3),
+        ('D', 1),
+        ('A', 3),
+        ('X', 8),
+    ] {
+        for number in 1..=last {
+            let named = rows.iter().any(|row| {
+                let ids = row.split('|').nth(1).unwrap();
+                ids.split(',').any(|part| {
+                    let ends: Vec<_> = part.trim().split('–').collect();
+                    let parse =
+                        |text: &str| text.strip_prefix(letter).and_then(|number| number.parse::<u32>().ok());
+                    match (ends.first().copied().and_then(parse), ends.last().copied().and_then(parse)) {
+                        (Some(from), Some(to)) => (from..=to).contains(&number),
+                        _ => false,
+                    }
+                })
+            });
+            assert!(named, "{letter}{number} is not in the status table");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The books of the sale: what every side says, and whether it agrees. Pure: [`crate::ledger`] fetches them.
+//! The books of the sale: what every side says, and whether it agrees. Pure: `ledger` fetches them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -15,6 +15,15 @@ use tokio::task::JoinSet;
 
 /// How many times the places that came back a later wave wants: enough for somebody to be refused.
 const LATER_DEMAND: f64 = 1.4;
+/// For how long no order may settle before the story goes on. What is still on its way is asked for again later: a server
+/// that was killed leaves messages behind that its queues hand out again only after minutes.
+const STILL: Duration = Duration::from_secs(20);
+/// The same at the end of the sale, where the clock cannot be moved.
+const STILL_AT_THE_END: Duration = Duration::from_secs(900);
+/// Longer than any queue waits before it hands a message out again, seconds.
+const REDELIVERY_SECONDS: i64 = 200;
+/// How often the clock is moved for that: messages may have failed more than once.
+const REDELIVERIES: u32 = 5;
 /// How often the progress is shown.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -26,22 +35,49 @@ pub(crate) struct Sale {
     pub(crate) fates: BTreeMap<String, Fate>,
     /// Buyers who came.
     pub(crate) buyers: usize,
-    /// Places confirmed before anything came back.
+    /// Places paid for before anything came back.
     pub(crate) sold_in_rush: u32,
     /// What no buyer should have met.
     pub(crate) surprises: Vec<String>,
 }
 
 impl Sale {
-    fn sold(&self) -> u32 {
-        let confirmed = |purchase: &&Purchase| self.fates.get(&purchase.order) == Some(&Fate::Confirmed);
-        self.purchases.iter().filter(confirmed).map(|purchase| purchase.places).sum()
+    fn has(&self, purchase: &Purchase, fate: Fate) -> bool {
+        self.fates.get(&purchase.order) == Some(&fate)
     }
 
-    async fn settle(&mut self, shop: &Arc<Shop>, progress: &Progress) -> Result<(), DemoError> {
-        let unknown = |purchase: &&Purchase| !self.fates.contains_key(&purchase.order);
-        let waiting: Vec<Purchase> = self.purchases.iter().filter(unknown).cloned().collect();
-        self.fates.extend(settle(shop, &waiting, progress).await?);
+    /// Places that were paid for and not given back: sold, or about to be.
+    fn sold(&self) -> u32 {
+        let sold = |purchase: &&Purchase| purchase.paid && !self.has(purchase, Fate::Released);
+        self.purchases.iter().filter(sold).map(|purchase| purchase.places).sum()
+    }
+
+    /// Waits for what is not settled yet; whether everything is.
+    async fn settle(
+        &mut self,
+        shop: &Arc<Shop>,
+        still: Duration,
+        progress: &Progress,
+    ) -> Result<bool, DemoError> {
+        let unsettled = |purchase: &&Purchase| {
+            !self.fates.contains_key(&purchase.order) || self.has(purchase, Fate::Stuck)
+        };
+        let waiting: Vec<Purchase> = self.purchases.iter().filter(unsettled).cloned().collect();
+        self.fates.extend(settle(shop, &waiting, still, progress).await?);
+        Ok(!self.fates.values().any(|fate| *fate == Fate::Stuck))
+    }
+
+    /// Waits for everything, moving the clock to when queues hand out again what a killed server had begun.
+    async fn settle_all(&mut self, shop: &Arc<Shop>, progress: &Progress) -> Result<(), DemoError> {
+        for _ in 0..REDELIVERIES {
+            if self.settle(shop, STILL, progress).await? {
+                return Ok(());
+            }
+            if !clock::advance(&shop.wire, REDELIVERY_SECONDS).await? {
+                break;
+            }
+        }
+        self.settle(shop, STILL_AT_THE_END, progress).await?;
         Ok(())
     }
 
@@ -71,7 +107,7 @@ pub(crate) async fn sell(
     let mut sale = Sale::default();
     let rush = plan::rush(options.seed, options.capacity, options.demand, options.speed);
     wave("the rush", rush, Vec::new(), shop, options, &mut sale, progress).await?;
-    sale.settle(shop, progress).await?;
+    sale.settle(shop, STILL, progress).await?;
     sale.sold_in_rush = sale.sold();
     progress.note(&format!(
         "the rush: {} of {} places sold, {} buyers refused",
@@ -95,8 +131,9 @@ pub(crate) async fn sell(
         }
         let buyers = plan::later(options.seed, number, left, LATER_DEMAND, options.speed);
         wave(&format!("wave {}", number + 1), buyers, late, shop, options, &mut sale, progress).await?;
-        sale.settle(shop, progress).await?;
+        sale.settle(shop, STILL, progress).await?;
     }
+    sale.settle_all(shop, progress).await?;
     Ok(sale)
 }
 

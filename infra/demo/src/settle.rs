@@ -12,37 +12,39 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// When for this long no order at all moved on, those that wait are stuck.
-const STILL: Duration = Duration::from_secs(120);
 /// Between two looks at an order: the first pause, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
 /// When an order last settled.
 #[derive(Debug)]
-struct Pulse(Mutex<Instant>);
+struct Pulse {
+    last: Mutex<Instant>,
+    still: Duration,
+}
 
 impl Pulse {
     fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn is_still(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > STILL
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > self.still
     }
 }
 
-/// The fate of every paid order among these; [`Fate::Stuck`] for what did not settle.
+/// The fate of every paid order among these; [`Fate::Stuck`] for those that had not settled when for `still` none did.
 ///
 /// # Errors
 /// As [`crate::wire::Wire::send`].
 pub(crate) async fn settle(
     shop: &Arc<Shop>,
     purchases: &[Purchase],
+    still: Duration,
     progress: &Progress,
 ) -> Result<BTreeMap<String, Fate>, DemoError> {
     let paid: Vec<&Purchase> = purchases.iter().filter(|purchase| purchase.paid).collect();
     progress.phase("settling", paid.len());
-    let pulse = Arc::new(Pulse(Mutex::new(Instant::now())));
+    let pulse = Arc::new(Pulse { last: Mutex::new(Instant::now()), still });
     let sold = Arc::new(Count::default());
     let mut waiting = JoinSet::new();
     for purchase in paid {

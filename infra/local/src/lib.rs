@@ -83,6 +83,9 @@ pub const ACCOUNT: &str = "000000000000";
 /// The deployment's template, as this program was built with it.
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 
+/// Where a data folder keeps how far its clock was moved, milliseconds as text.
+const MOVED: &str = "clock-moved-ms";
+
 /// How often expired items are deleted and passed stream records forgotten.
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -253,6 +256,8 @@ impl Home {
         let (sqs_listener, sqs_url) = loopback().await?;
         let (s3_listener, s3) = loopback().await?;
         let endpoints = Endpoints { dynamodb, sqs: sqs_url, s3 };
+
+        remember(&data, &clock)?;
 
         // The queues first: their file is locked, so a second home on the same folder ends here.
         let sqs = queues(&data, &endpoints.sqs, &clock)?;
@@ -511,6 +516,9 @@ impl Inner {
     async fn advance(&self, by: Duration) -> Result<(), HomeError> {
         let by = SignedDuration::try_from(by).map_err(HomeError::store("moving the clock"))?;
         self.clock.advance(by);
+        // What was stored after the move would lie in the future of a home that forgot it.
+        std::fs::write(self.data.join(MOVED), self.clock.moved_ms().to_string())
+            .map_err(HomeError::io("keeping the moved clock"))?;
         self.sqs.clock_moved();
         self.schedules.clock_moved();
         let tables = self.tables.clone();
@@ -615,6 +623,23 @@ fn scratch() -> Result<tempfile::TempDir, HomeError> {
         builder.tempdir()
     };
     made.map_err(HomeError::io("a temporary folder"))
+}
+
+/// Moves a fresh clock to where this data folder's was.
+fn remember(data: &Path, clock: &Clock) -> Result<(), HomeError> {
+    let path = data.join(MOVED);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let moved: i64 = text
+                .trim()
+                .parse()
+                .map_err(|_| HomeError::Data(format!("{}: not a number of milliseconds", path.display())))?;
+            clock.advance(SignedDuration::from_millis(moved - clock.moved_ms()));
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(HomeError::io(path.display().to_string())(error)),
+    }
 }
 
 async fn loopback() -> Result<(TcpListener, String), HomeError> {
