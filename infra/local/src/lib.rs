@@ -140,6 +140,8 @@ pub struct Options {
     pub template: Option<PathBuf>,
     /// Values for the template's parameters.
     pub parameters: BTreeMap<String, String>,
+    /// Values for those parameters of these names that the template happens to have.
+    pub offered: BTreeMap<String, String>,
     /// Settings for every function, over those of the template.
     pub environment: BTreeMap<String, String>,
     /// Secrets over the generated ones, by key.
@@ -164,6 +166,7 @@ impl Options {
             data: None,
             template: None,
             parameters: BTreeMap::new(),
+            offered: BTreeMap::new(),
             environment: BTreeMap::new(),
             secrets: BTreeMap::new(),
             retry_delay: Some(Duration::ZERO),
@@ -270,6 +273,7 @@ impl Home {
             url: url.clone(),
             queues: endpoints.sqs.clone(),
             parameters: options.parameters,
+            offered: options.offered,
             secrets: secrets.clone(),
         };
         let template = read_template(options.template.as_deref(), &settings)?;

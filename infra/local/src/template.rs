@@ -46,6 +46,8 @@ pub struct Settings {
     pub queues: String,
     /// Values for parameters, by name.
     pub parameters: BTreeMap<String, String>,
+    /// Values for those parameters of these names that the template happens to have.
+    pub offered: BTreeMap<String, String>,
     /// What `{{resolve:secretsmanager:…}}` and `{{resolve:ssm:…}}` find, by key.
     pub secrets: BTreeMap<String, String>,
 }

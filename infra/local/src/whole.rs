@@ -93,7 +93,7 @@ impl Whole {
             ("StripePayPage", format!("{url}/_stripe/pay/{{intent}}?client_secret={{client_secret}}")),
             ("MailFrom", "tickets@tessera.example".to_owned()),
         ];
-        home.parameters = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        home.offered = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         home.parameters.extend(options.parameters);
         home.extra = vec![
             ("/_stripe".to_owned(), stripe::router(stripe.clone())),

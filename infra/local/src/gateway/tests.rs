@@ -24,6 +24,7 @@ fn functions(routes: &[(&str, &str)]) -> Vec<Arc<Function>> {
         url: "http://127.0.0.1:3000".into(),
         queues: "http://127.0.0.1:9324".into(),
         parameters: BTreeMap::new(),
+        offered: BTreeMap::new(),
         secrets: BTreeMap::new(),
     };
     let template = Template::read(&source, &settings).unwrap();

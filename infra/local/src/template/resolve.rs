@@ -367,12 +367,15 @@ impl<'a> Stack<'a> {
 fn parameter(name: &str, line: usize, node: &Node, settings: &Settings) -> Result<Value> {
     let error = |what: String| TemplateError::new(line, what);
     let kind = node.get("Type").map_or(Ok("String"), |kind| kind.as_text("Type"))?;
-    let value = match (settings.parameters.get(name), node.get("Default")) {
-        (Some(given), _) => given.clone(),
-        (None, Some(default)) if matches!(default.value, Value::Null) => String::new(),
-        (None, Some(default)) => default.as_text("Default")?.to_owned(),
-        (None, None) => return Err(error(format!("parameter `{name}` has no default and was not given"))),
-    };
+    let value =
+        match (settings.parameters.get(name).or_else(|| settings.offered.get(name)), node.get("Default")) {
+            (Some(given), _) => given.clone(),
+            (None, Some(default)) if matches!(default.value, Value::Null) => String::new(),
+            (None, Some(default)) => default.as_text("Default")?.to_owned(),
+            (None, None) => {
+                return Err(error(format!("parameter `{name}` has no default and was not given")));
+            }
+        };
     if let Some(allowed) = node.get("AllowedValues") {
         let allowed = allowed.as_list("AllowedValues")?;
         let fits = allowed.iter().any(|one| one.as_text("AllowedValues").is_ok_and(|one| one == value));

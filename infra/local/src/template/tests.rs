@@ -8,6 +8,7 @@ fn settings() -> Settings {
         url: "http://127.0.0.1:3000".into(),
         queues: "http://127.0.0.1:9324".into(),
         parameters: BTreeMap::new(),
+        offered: BTreeMap::new(),
         secrets: BTreeMap::from([("token_secrets".to_owned(), "hush".to_owned())]),
     }
 }

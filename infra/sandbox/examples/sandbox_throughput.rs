@@ -1,6 +1,6 @@
 //! Makes, confirms and captures payments over loopback HTTP as fast as one process can, sixteen clients at once, on a
 //! file in the folder given or a temporary one, while every event is delivered to a receiver in the same process:
-//! `cargo run --release -p tessera-sandbox --example throughput [-- folder]`.
+//! `cargo run --release -p tessera-sandbox --example sandbox_throughput [-- folder]`.
 #![allow(clippy::print_stdout, reason = "an example that reports")]
 
 use std::error::Error;

@@ -1,5 +1,5 @@
 //! Sends, then receives and deletes, as fast as one process can, on a file in the folder given or a temporary one:
-//! `cargo run --release -p tessera-sqs --example throughput [-- folder]`.
+//! `cargo run --release -p tessera-sqs --example sqs_throughput [-- folder]`.
 #![allow(clippy::print_stdout, reason = "an example that reports")]
 
 use std::error::Error;
