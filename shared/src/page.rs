@@ -1,6 +1,7 @@
 //! Pages of a list: an opaque signed cursor, a limit, and whether there is more.
 
-use crate::db::Position;
+use crate::app::App;
+use crate::db::{Item, Position, Query};
 use crate::error::{Refusal, Result};
 use crate::sign::{Purpose, Sealer};
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ impl Paging {
     ///
     /// # Errors
     /// `invalid_input` naming `limit`.
-    pub fn limit(&self) -> Result<u16> {
+    fn limit(&self) -> Result<u16> {
         match self.limit.unwrap_or(20) {
             limit @ 1..=100 => Ok(limit),
             _ => Err(Refusal::invalid("limit", "must be between 1 and 100")),
@@ -44,7 +45,7 @@ impl Paging {
     ///
     /// # Errors
     /// `invalid_input` naming `cursor`.
-    pub fn after(&self, sealer: &Sealer, list: &str) -> Result<Option<Position>> {
+    fn after(&self, sealer: &Sealer, list: &str) -> Result<Option<Position>> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         match sealer.open::<(String, Position)>(Purpose::Cursor, cursor) {
             Some((from, position)) if from == list => Ok(Some(position)),
@@ -53,12 +54,32 @@ impl Paging {
     }
 }
 
+impl App {
+    /// One page of a listing, each item shown by `view` (what it does not show is left out). `list` names the list: its
+    /// cursors open no other.
+    ///
+    /// # Errors
+    /// `invalid_input` naming `limit` or `cursor`; what `view` refuses; the store's own.
+    pub async fn page<T: Item, V>(
+        &self,
+        list: &str,
+        query: Query,
+        paging: &Paging,
+        view: impl Fn(&T) -> Result<Option<V>>,
+    ) -> Result<Page<V>> {
+        let query = query.limit(paging.limit()?);
+        let (items, next) = self.db.list::<T>(&query, paging.after(&self.sealer, list)?).await?;
+        let views = items.iter().filter_map(|item| view(&item.value).transpose()).collect::<Result<_>>()?;
+        Page::new(views, next.as_ref(), &self.sealer, list)
+    }
+}
+
 impl<T> Page<T> {
     /// A page of `items` that ended at `next`.
     ///
     /// # Errors
     /// `internal` if the cursor cannot be written.
-    pub fn new(items: Vec<T>, next: Option<&Position>, sealer: &Sealer, list: &str) -> Result<Self> {
+    fn new(items: Vec<T>, next: Option<&Position>, sealer: &Sealer, list: &str) -> Result<Self> {
         let next_cursor = next
             .map(|position| sealer.seal(Purpose::Cursor, &(list, position)))
             .transpose()

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tessera::app::App;
 use tessera::auth::{Account, Buyer, MaybeBuyer};
 use tessera::booking::{Booking, By, Line, Register, may_cancel, store};
@@ -13,6 +13,7 @@ use tessera::http::{Params, Path};
 use tessera::id::{BookingId, EventId, OrderId};
 use tessera::identity::Action;
 use tessera::money::Money;
+use tessera::order::store::Link;
 use tessera::page::{Page, Paging};
 
 /// Where a booking stands.
@@ -65,10 +66,8 @@ fn view(register: &Register) -> Option<View> {
 
 async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Result<Json<Page<View>>> {
     let list = format!("bookings of {of}");
-    let query = Query::of(listing, of).newest_first().limit(paging.limit()?);
-    let (found, next) = app.db.list::<Register>(&query, paging.after(&app.sealer, &list)?).await?;
-    let views = found.iter().filter_map(|register| view(&register.value)).collect();
-    Ok(Json(Page::new(views, next.as_ref(), &app.sealer, &list)?))
+    let query = Query::of(listing, of).newest_first();
+    Ok(Json(app.page(&list, query, paging, |register: &Register| Ok(view(register))).await?))
 }
 
 /// List my bookings, the newest first.
@@ -97,15 +96,6 @@ pub async fn of_event(
     page(&app, Listing::Second, id.to_string(), &paging).await
 }
 
-/// The secret of the order's link.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// The secret of the order's link, instead of a credential.
-    key: Option<String>,
-}
-
 /// A booking for its buyer, whoever has its order's link, or its organiser.
 async fn seen_by(
     app: &App,
@@ -117,7 +107,7 @@ async fn seen_by(
     if caller == Some(booking.buyer) {
         return Ok((register, booking, By::Buyer));
     }
-    if link.key.is_some() && app.order_for(booking.order, caller, link.key.as_deref()).await.is_ok() {
+    if link.key.is_some() && app.order_for(booking.order, caller, link).await.is_ok() {
         return Ok((register, booking, By::Buyer));
     }
     let Some(Buyer::Account(account)) = caller else { return Code::NotFound.refuse() };

@@ -44,10 +44,9 @@ pub async fn list(
     let paging = Paging { limit: search.limit, cursor: search.cursor };
     let city = store::city(&search.city);
     let from = search.from.unwrap_or_else(|| app.clock.now());
-    let query = Query::of(Listing::First, &city).from(from).limit(paging.limit()?);
-    let (events, next) = app.db.list::<Event>(&query, paging.after(&app.sealer, &city)?).await?;
-    let views = events.iter().map(|event| EventView::new(&event.value)).collect::<Result<_>>()?;
-    cacheable(&headers, &Page::new(views, next.as_ref(), &app.sealer, &city)?, 5)
+    let query = Query::of(Listing::First, &city).from(from);
+    let page = app.page(&city, query, &paging, |event: &Event| EventView::new(event).map(Some)).await?;
+    cacheable(&headers, &page, 5)
 }
 
 /// The code of a private event.

@@ -221,10 +221,8 @@ pub async fn own(
 ) -> Result<Json<Page<EventView>>> {
     app.authorize(caller.id, Action::ManageEvents, id).await?;
     let list = format!("events of {id}");
-    let query = Query::of(Listing::Second, id).newest_first().limit(paging.limit()?);
-    let (events, next) = app.db.list::<Event>(&query, paging.after(&app.sealer, &list)?).await?;
-    let views = events.iter().map(|event| EventView::new(&event.value)).collect::<Result<_>>()?;
-    Ok(Json(Page::new(views, next.as_ref(), &app.sealer, &list)?))
+    let query = Query::of(Listing::Second, id).newest_first();
+    Ok(Json(app.page(&list, query, &paging, |event: &Event| EventView::new(event).map(Some)).await?))
 }
 
 /// An event as its organiser sees it: drafts and private codes too, with the ETag that changes need.

@@ -146,12 +146,10 @@ pub async fn log(
     let organisation = app.programme(id).await?.event.organisation;
     app.authorize(caller.id, Action::ManageBookings, organisation).await?;
     let list = store::log(id);
-    let query = Query::of(Listing::Primary, &list).newest_first().limit(paging.limit()?);
-    let (entries, next) = app.db.list::<Entry>(&query, paging.after(&app.sealer, &list)?).await?;
-    let line = |entry: Entry| {
-        let Entry { scan, ticket, gate, by, at, outcome, why, .. } = entry;
-        LogLine { scan, result: outcome, ticket, gate, by, at, why }
+    let query = Query::of(Listing::Primary, &list).newest_first();
+    let line = |entry: &Entry| {
+        let Entry { scan, ticket, gate, by, at, outcome, why, .. } = entry.clone();
+        Ok(Some(LogLine { scan, result: outcome, ticket, gate, by, at, why }))
     };
-    let lines = entries.into_iter().map(|entry| line(entry.value)).collect();
-    Ok(Json(Page::new(lines, next.as_ref(), &app.sealer, &list)?))
+    Ok(Json(app.page(&list, query, &paging, line).await?))
 }

@@ -15,6 +15,7 @@ use tessera::error::{Code, Result};
 use tessera::http::{Params, Path};
 use tessera::id::{BookingId, EventId, OfferId, OrderId, TicketId};
 use tessera::money::Money;
+use tessera::order::store::Link;
 
 /// Where a ticket stands.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -100,18 +101,9 @@ pub async fn of_order(
     MaybeBuyer(caller): MaybeBuyer,
     Params(query): Params<OfOrder>,
 ) -> Result<Json<Tickets>> {
-    app.order_for(query.order, caller, query.key.as_deref()).await?;
+    app.order_for(query.order, caller, &Link { key: query.key }).await?;
     let tickets = store::tickets_of(&app.db, query.order).await?;
     Ok(Json(Tickets { items: tickets.into_iter().map(|ticket| view(ticket.value, &signer)).collect() }))
-}
-
-/// The secret of the order's link.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// The secret of the order's link, instead of a credential.
-    key: Option<String>,
 }
 
 /// Read a ticket. With `.pdf` after the id, its document; with `.ics`, its calendar file.
@@ -128,7 +120,7 @@ pub async fn one(
 ) -> Result<Response> {
     let (id, form) = name.split_once('.').unwrap_or((&name, ""));
     let id: TicketId = id.parse().map_err(|_| Code::NotFound)?;
-    let ticket = seen_by(&app, id, caller, link.key.as_deref()).await?;
+    let ticket = seen_by(&app, id, caller, &link).await?;
     match form {
         "" => Ok(Json(view(ticket, &signer)).into_response()),
         "pdf" => pdf(&app, &ticket).await,
@@ -137,9 +129,9 @@ pub async fn one(
     }
 }
 
-async fn seen_by(app: &App, id: TicketId, caller: Option<Buyer>, key: Option<&str>) -> Result<Ticket> {
+async fn seen_by(app: &App, id: TicketId, caller: Option<Buyer>, link: &Link) -> Result<Ticket> {
     let ticket = store::ticket(&app.db, id).await?.value;
-    app.order_for(ticket.order, caller, key).await?;
+    app.order_for(ticket.order, caller, link).await?;
     Ok(ticket)
 }
 

@@ -14,6 +14,7 @@ use tessera::http::{Input, Params, Path};
 use tessera::id::{BookingId, EventId, HoldId, OrderId, OrganisationId};
 use tessera::identity::Action;
 use tessera::money::Money;
+use tessera::order::store::Link;
 use tessera::order::{Contact, Order, Reason, State as OrderState, Status, Step};
 use tessera::page::{Page, Paging};
 use tessera::pool::HoldKey;
@@ -130,15 +131,6 @@ fn answer(order: &Order, print: &str, now: Timestamp) -> Result<(StatusCode, Jso
     Ok((StatusCode::CREATED, Json(view(order, now))))
 }
 
-/// The secret of the order's link.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// The secret of the order's link, instead of a credential.
-    key: Option<String>,
-}
-
 /// Read an order.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "order", security(("bearer" = []), ()),
     params(("id" = OrderId, Path, description = "The order"), Link),
@@ -149,7 +141,7 @@ pub async fn one(
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
 ) -> Result<Json<View>> {
-    let order = app.order_for(id, caller, link.key.as_deref()).await?;
+    let order = app.order_for(id, caller, &link).await?;
     Ok(Json(view(&order.value, app.clock.now())))
 }
 
@@ -164,17 +156,15 @@ pub async fn give_up(
     Params(link): Params<Link>,
 ) -> Result<Json<View>> {
     let now = app.clock.now();
-    let order = app.order_for(id, caller, link.key.as_deref()).await?;
+    let order = app.order_for(id, caller, &link).await?;
     let order = app.db.change(order, now, |order| order.give_up(now)).await?;
     Ok(Json(view(&order.value, now)))
 }
 
 async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Result<Json<Page<View>>> {
     let (list, now) = (format!("orders of {of}"), app.clock.now());
-    let query = Query::of(listing, of).newest_first().limit(paging.limit()?);
-    let (orders, next) = app.db.list::<Order>(&query, paging.after(&app.sealer, &list)?).await?;
-    let views = orders.iter().map(|order| view(&order.value, now)).collect();
-    Ok(Json(Page::new(views, next.as_ref(), &app.sealer, &list)?))
+    let query = Query::of(listing, of).newest_first();
+    Ok(Json(app.page(&list, query, paging, |order: &Order| Ok(Some(view(order, now)))).await?))
 }
 
 /// List my orders, the newest first.

@@ -12,6 +12,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Params, Path};
 use tessera::id::{OrderId, PaymentId};
 use tessera::money::Money;
+use tessera::order::store::Link;
 use tessera::payment::{Payment, Provider, State as PaymentState, store};
 
 /// How to pay.
@@ -86,15 +87,6 @@ fn view(payment: &Payment, stripe: &Stripe, return_url: Option<&str>) -> View {
     }
 }
 
-/// The secret of the order's link.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// The secret of the order's link, instead of a credential.
-    key: Option<String>,
-}
-
 /// Open a payment for an order, or get the one that is open: an order is paid once. Nothing more is needed from the
 /// client after the buyer has paid at the provider.
 #[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payment", security(("bearer" = []), ()), request_body = Open,
@@ -110,7 +102,7 @@ pub async fn open(
 ) -> Result<(StatusCode, Json<View>)> {
     let (Open { provider, return_url }, now) = (input.value, app.clock.now());
     check(return_url.as_deref())?;
-    let order = app.order_for(id, caller, link.key.as_deref()).await?.value;
+    let order = app.order_for(id, caller, &link).await?.value;
     order.may_pay(now)?;
     let new = Payment::new(order.id, order.quote.buyer, provider, order.quote.total, now);
     let payment = app.db.put_new(new, Vec::new(), now).await?.stored();

@@ -13,6 +13,7 @@ use crate::id::OrderId;
 use crate::sign::Purpose;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 
 impl Item for Order {
     const TABLE: Table = Table::Order;
@@ -40,6 +41,15 @@ pub async fn order(db: &Db, id: OrderId) -> Result<Stored<Order>> {
     db.get(&Key::new(id, "-")).await?.ok_or_else(|| Code::NotFound.into())
 }
 
+/// The secret of an order's link, from the query string.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The secret of the order's link, instead of a credential.
+    pub key: Option<String>,
+}
+
 impl App {
     /// The secret of an order's link: who has it may read the order and its tickets, and pay.
     #[must_use]
@@ -51,14 +61,9 @@ impl App {
     ///
     /// # Errors
     /// `not_found` for everybody else.
-    pub async fn order_for(
-        &self,
-        id: OrderId,
-        buyer: Option<Buyer>,
-        secret: Option<&str>,
-    ) -> Result<Stored<Order>> {
+    pub async fn order_for(&self, id: OrderId, buyer: Option<Buyer>, link: &Link) -> Result<Stored<Order>> {
         let order = order(&self.db, id).await?;
-        let linked = secret.and_then(|secret| URL_SAFE_NO_PAD.decode(secret).ok());
+        let linked = link.key.as_ref().and_then(|secret| URL_SAFE_NO_PAD.decode(secret).ok());
         let linked =
             linked.is_some_and(|tag| self.sealer.knows(Purpose::OrderLink, id.to_string().as_bytes(), &tag));
         if buyer == Some(order.value.quote.buyer) || linked { Ok(order) } else { Code::NotFound.refuse() }
