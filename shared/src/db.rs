@@ -466,21 +466,14 @@ impl Db {
                 .expression_attribute_names("#s", place)
                 .expression_attribute_values(":s", AttributeValue::S(prefix.clone()));
         }
-        let after = after.map(|position| {
-            position.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect()
-        });
         let output = request
             .key_condition_expression(condition)
-            .set_exclusive_start_key(after)
+            .set_exclusive_start_key(after.map(start))
             .send()
             .await
             .map_err(store_error)?;
         self.count(Kind::Read, output.consumed_capacity.as_slice());
-        let next = output.last_evaluated_key.map(|key| {
-            key.into_iter()
-                .filter_map(|(name, value)| Some((name, value.as_s().ok()?.clone())))
-                .collect::<Position>()
-        });
+        let next = output.last_evaluated_key.map(position);
         let items = output.items.unwrap_or_default().into_iter().map(decode).collect::<Result<_>>()?;
         Ok((items, next))
     }
@@ -510,9 +503,6 @@ impl Db {
         table: Table,
         after: Option<Position>,
     ) -> Result<(Vec<Envelope>, Option<Position>)> {
-        let after = after.map(|position| {
-            position.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect()
-        });
         let output = self
             .client
             .scan()
@@ -520,17 +510,13 @@ impl Db {
             .filter_expression("attribute_exists(#o)")
             .projection_expression("#o, pk, sk")
             .expression_attribute_names("#o", "out")
-            .set_exclusive_start_key(after)
+            .set_exclusive_start_key(after.map(start))
             .set_return_consumed_capacity(self.wants_capacity())
             .send()
             .await
             .map_err(store_error)?;
         self.count(Kind::Read, output.consumed_capacity.as_slice());
-        let next = output.last_evaluated_key.map(|key| {
-            key.into_iter()
-                .filter_map(|(name, value)| Some((name, value.as_s().ok()?.clone())))
-                .collect::<Position>()
-        });
+        let next = output.last_evaluated_key.map(position);
         let mut envelopes = Vec::new();
         for item in output.items.unwrap_or_default() {
             let text =
@@ -611,6 +597,15 @@ impl Query {
 
 /// Where a page ended: the key attributes of its last item.
 pub type Position = std::collections::BTreeMap<String, String>;
+
+fn start(position: Position) -> Attributes {
+    position.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect()
+}
+
+/// Every key attribute of ours is text.
+fn position(key: Attributes) -> Position {
+    key.into_iter().filter_map(|(name, value)| Some((name, value.as_s().ok()?.clone()))).collect()
+}
 
 fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> crate::error::Refusal {
     Code::Internal.caused_by(cause)
