@@ -61,6 +61,7 @@ codes! {
     Forbidden 403 "forbidden" false "Your role does not allow this" "Ask an owner of the organisation.";
     NotFound 404 "not_found" false "Not found" "Check the id; what belongs to others is not shown.";
     MethodNotAllowed 405 "method_not_allowed" false "This method does not exist here" "See the API description.";
+    BelowTaken 409 "below_taken" false "More places are taken than that" "Choose at least the number in taken, or cancel bookings first.";
     SoldOut 409 "sold_out" false "Sold out" "Try fewer places or another offer; places may come back.";
     SaleNotOpen 409 "sale_not_open" false "The sale has not begun" "Try again at sale_opens.";
     SaleClosed 409 "sale_closed" false "The sale has ended" "Nothing can be sold here any more.";

@@ -23,6 +23,7 @@ mod notification;
 mod order;
 mod outbox;
 mod payment;
+mod pool;
 mod security;
 mod support;
 mod tidy;

@@ -120,6 +120,25 @@ impl Wire {
             });
         }
         let given = &asked.parameters;
+        let weak = self.weak.as_ref().map_or("", |weak| &weak.text);
+        if weak == "n = :n" && condition.contains("n = :n") {
+            // Somebody else has made another lane.
+            let known = number(&given["ExpressionAttributeValues"], ":n").unwrap();
+            self.lanes.lock().unwrap().insert(key.to_string(), known + 1);
+            return Some(other(
+                json!({"TableName": table, "Key": key, "UpdateExpression": "SET n = n + :one",
+                "ExpressionAttributeValues": {":one": {"N": "1"}}}),
+            ));
+        }
+        let least =
+            number(&given["ExpressionAttributeValues"], ":l").filter(|least| (1..=99).contains(least));
+        if let (true, Some(least)) = (weak == "a >= :l" && condition.contains("a >= :l"), least) {
+            // Somebody buys what is to be taken away.
+            return Some(other(json!({"TableName": table, "Key": key,
+                "UpdateExpression": "SET a = a - :l, #h = :l", "ConditionExpression": "a >= :l",
+                "ExpressionAttributeNames": {"#h": "AAAAAAAAAAAA"},
+                "ExpressionAttributeValues": {":l": {"N": least.to_string()}}})));
+        }
         if let Some(entry) = self
             .weak
             .as_ref()
@@ -174,15 +193,21 @@ impl Tamper for Wire {
         let lane = |item: &Value| {
             let (now, left) = (sum(item), number(item, "a").unwrap());
             let key = format!("{}{}", asked.parameters["TableName"], key_of(asked));
-            let began = *self.lanes.lock().unwrap().entry(key).or_insert(now);
+            // A pool's lane says how many it has; an allowance has what it was first seen with.
+            let first = *self.lanes.lock().unwrap().entry(key).or_insert(now);
+            let began = number(item, "c").unwrap_or(first);
             if began != now || left < 0 {
                 self.wrong(format!("{write}: began with {began}, now {now} of which {left} are left"));
             }
         };
         if answered.get("__type").is_some() {
             // A refused condition shows the item as it is.
-            if answered["Item"]["a"].is_object() {
-                lane(&answered["Item"]);
+            let item = &answered["Item"];
+            if item["a"].is_object() {
+                lane(item);
+            }
+            if let Some(lanes) = number(item, "n") {
+                self.lanes.lock().unwrap().insert(key_of(asked).to_string(), lanes);
             }
             return;
         }
@@ -204,6 +229,13 @@ impl Tamper for Wire {
                 let read = number(&asked.parameters["ExpressionAttributeValues"], ":v");
                 if !item.is_null() && number(item, "v") != read {
                     self.wrong(format!("{write}: version {read:?} was read, another deleted"));
+                }
+            }
+            _ if write == "UpdateItem pool opened/pol" => {
+                let (lanes, key) = (number(item, "n").unwrap(), key_of(asked).to_string());
+                let before = self.lanes.lock().unwrap().insert(key, lanes);
+                if before.is_some_and(|before| before > lanes) {
+                    self.wrong(format!("{write}: of {before:?} lanes {lanes} are left"));
                 }
             }
             _ if write.starts_with("UpdateItem pool") => lane(item),
@@ -296,6 +328,17 @@ async fn sale(world: &World) {
     insist(async || world.post(&cancel).by(&held.token).send().await).await;
     world.settle().await;
     assert_eq!(world.read_order(&held, &order).await["status"], "cancelled");
+
+    // Resized, up and down.
+    let event = world.get(&format!("/v1/events/{}", sale.event)).send().await.ok();
+    let pool = format!("/v1/pools/{}", text(&event["offers"][0]["pool"]));
+    for capacity in [130, 60] {
+        insist(async || {
+            world.put(&pool).by(&sale.organiser.token).json(json!({"capacity": capacity})).send().await
+        })
+        .await;
+    }
+    world.advance(SignedDuration::from_secs(3)).await;
 
     // Let go, replaced, given up.
     let gone = world.hold(&sale, 3).await;

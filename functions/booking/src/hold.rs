@@ -87,12 +87,16 @@ pub async fn take(
     let lines = price(&programme, &input.value.lines, now)?;
     let who = buyer.to_string();
     let tag = store::tag(&app, &who);
-    let places = wanted(lines.iter().map(|(line, offer)| (*offer, line.quantity)), &tag)?;
+    let mut wants = Vec::new();
+    for (line, offer) in &lines {
+        wants.push((app.opened(offer.pool).await?.pool(), *offer, line.quantity));
+    }
+    let places = wanted(wants, &tag)?;
     let replaces =
         input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
     let (until, print) =
         (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
-    let around = pools(&programme, &tag);
+    let around = if replaces.is_empty() { Vec::new() } else { pools(&app, &programme, &tag).await? };
     let holder = store::holder(&app, &who, &key.0);
     let wish = Wish { holder, places: &places, until, print, replaces: &replaces, around: &around };
     let claims = store::hold(&app, &wish, now).await?;
@@ -179,17 +183,17 @@ fn own_key(hold: HoldId, tag: &[u8; 32]) -> Result<HoldKey> {
 }
 
 /// Every pool in which a buyer may hold something of this event.
-fn pools(programme: &Programme, tag: &[u8; 32]) -> Vec<Pool> {
+async fn pools(app: &App, programme: &Programme, tag: &[u8; 32]) -> Result<Vec<Pool>> {
     let mut pools: Vec<Pool> = Vec::new();
     for offer in &programme.offers {
         let allowance = offer.terms.per_buyer.map(|limit| Pool::allowance(offer.id, tag, limit));
-        for pool in std::iter::once(offer.places()).chain(allowance) {
+        for pool in std::iter::once(app.opened(offer.pool).await?.pool()).chain(allowance) {
             if !pools.contains(&pool) {
                 pools.push(pool);
             }
         }
     }
-    pools
+    Ok(pools)
 }
 
 /// Of which event.
@@ -230,10 +234,8 @@ pub async fn own(
     let (now, who) = (app.clock.now(), buyer.to_string());
     let programme = app.programme(query.event).await?;
     let mut found: BTreeMap<HoldKey, OwnHold> = BTreeMap::new();
-    let places = pools(&programme, &store::tag(&app, &who))
-        .into_iter()
-        .filter(|pool| matches!(pool, Pool::Places { .. }));
-    for pool in places {
+    let pools = pools(&app, &programme, &store::tag(&app, &who)).await?;
+    for pool in pools.into_iter().filter(|pool| matches!(pool, Pool::Places { .. })) {
         for (key, claim) in store::own_holds(&app, &pool, &who, now).await? {
             let expires = claim.m.until().unwrap_or(now);
             let hold = found.entry(key).or_insert(OwnHold { id: key.id(), places: 0, expires });
@@ -280,7 +282,7 @@ pub async fn release(
         LetGo { event: Some(event), .. } => {
             let programme = app.programme(event).await?;
             store::let_go(&app, holder, now).await?;
-            store::clear(&app, &pools(&programme, &tag), holder).await?;
+            store::clear(&app, &pools(&app, &programme, &tag).await?, holder).await?;
         }
         LetGo { .. } => return Err(Refusal::invalid("/quote", "the quote or the event is needed")),
     }

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`hold`] | take a hold, list my own, let go |
 //! | [`bookings`] | mine, an event's, one, cancel |
-//! | [`worker`] | open pools, decide holds, free places, cancel an event's bookings; the scheduled `tidy` |
+//! | [`pools`] | resize a pool, prove its books |
+//! | [`worker`] | open pools, decide holds, free places, cancel an event's bookings; the scheduled `tidy` and `prove` |
 //!
 //! The engine is in [`tessera::pool`] (lanes) and [`tessera::booking`] (registers and the flow over both).
 
 pub mod bookings;
 pub mod hold;
+pub mod pools;
 pub mod worker;
 
 use tessera::app::App;
@@ -28,6 +30,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bookings::one))
         .routes(routes!(bookings::cancel))
         .routes(routes!(bookings::of_event))
+        .routes(routes!(pools::resize))
+        .routes(routes!(pools::prove))
 }
 
 /// The function that the gateway calls.

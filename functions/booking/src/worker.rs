@@ -4,7 +4,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use jiff::SignedDuration;
 use tessera::app::App;
 use tessera::booking::store::{self, Cancelling};
-use tessera::booking::{By, Ending, Register};
+use tessera::booking::{By, Ending, Register, proof};
 use tessera::catalogue;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
@@ -46,6 +46,7 @@ pub fn tick<'a>(app: &'a App, job: &'a Job) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         match job.job.as_str() {
             "tidy" => tidy(app).await,
+            "prove" => prove(app).await,
             other => Err(Code::Internal.caused_by(format!("booking has no job {other}"))),
         }
     })
@@ -59,7 +60,7 @@ async fn open(app: &App, event: EventId) -> Result<()> {
     let mut opened = Vec::new();
     for offer in offers {
         if !opened.contains(&offer.value.pool) {
-            pool::store::open(&app.db, offer.value.pool, offer.value.capacity, until).await?;
+            pool::store::open(&app.db, offer.value.pool, event, offer.value.capacity, until).await?;
             opened.push(offer.value.pool);
         }
     }
@@ -151,9 +152,31 @@ async fn cancel_page(app: &App, event: EventId, page: u32) -> Result<()> {
 /// does the same for the lane they need. It keeps the availability that people are shown near the truth.
 async fn tidy(app: &App) -> Result<()> {
     let (now, mut back) = (app.clock.now(), 0);
-    for pool in pool::store::opened(&app.db).await? {
-        back += store::tidy(app, &pool, now).await?;
+    for opened in pool::store::opened(&app.db).await? {
+        back += store::tidy(app, &opened.pool(), now).await?;
     }
     tracing::info!(back, "tidied");
     Ok(())
+}
+
+/// Recounts every pool and puts right what differs. What cannot be put right fails the job, and the alarm tells somebody.
+async fn prove(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    let mut beyond = 0;
+    for opened in pool::store::opened(&app.db).await? {
+        let counted = proof::prove(app, &opened, now).await?;
+        if counted.differences.is_empty() {
+            continue;
+        }
+        tracing::error!(pool = %opened.id, differences = ?counted.differences, "a pool's books do not balance");
+        let left = proof::repair(app, &opened, &counted, now).await?;
+        for difference in &left {
+            tracing::error!(pool = %opened.id, ?difference, "could not be put right");
+        }
+        beyond += left.len();
+    }
+    match beyond {
+        0 => Ok(()),
+        _ => Err(Code::Internal.caused_by(format!("{beyond} differences could not be put right"))),
+    }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tessera::app::App;
 use tessera::catalogue::{Event, Offer, State as EventState, Visibility, store};
 use tessera::db::{Listing, Query};
-use tessera::error::{Code, Result};
+use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Params, Path, cacheable};
 use tessera::id::EventId;
 use tessera::page::{Page, Paging};
@@ -75,21 +75,31 @@ pub async fn detail(
     }
     let mut offers = Vec::with_capacity(programme.offers.len());
     for known in &programme.offers {
-        let left = available(&app, &programme.event, known, now).await?;
-        offers.push(offer::view(known, &programme.event, None, left, now)?);
+        let places = places(&app, &programme.event, known, now).await?;
+        offers.push(offer::view(known, &programme.event, None, places, now)?);
     }
     // An answer that a code opened is not for shared caches.
     let seconds = if programme.event.details.visibility == Visibility::Public { 1 } else { 0 };
     cacheable(&headers, &Full::new(EventView::new(&programme.event)?, offers), seconds)
 }
 
-async fn available(app: &App, event: &Event, offer: &Offer, now: Timestamp) -> Result<Option<u32>> {
+/// The size of an offer's pool as it is now, and what is left of it; both as opened while it is not on sale.
+pub(crate) async fn places(
+    app: &App,
+    event: &Event,
+    offer: &Offer,
+    now: Timestamp,
+) -> Result<(u32, Option<u32>)> {
     if !matches!(event.state, EventState::Published { .. }) {
-        return Ok(None);
+        return Ok((offer.capacity, None));
     }
-    match tessera::pool::store::left(&app.db, &app.hints, &offer.places(), now).await {
-        Ok(left) => Ok(Some(left)),
-        Err(refusal) if refusal.code == Code::Opening => Ok(None),
-        Err(refusal) => Err(refusal),
+    let counted = async {
+        let opened = app.opened(offer.pool).await?;
+        let left = tessera::pool::store::left(&app.db, &app.hints, &opened.pool(), now).await?;
+        Ok::<_, Refusal>((opened.capacity, Some(left)))
+    };
+    match counted.await {
+        Err(refusal) if refusal.code == Code::Opening => Ok((offer.capacity, None)),
+        counted => counted,
     }
 }

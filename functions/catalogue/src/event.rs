@@ -1,5 +1,6 @@
 //! An organiser's events.
 
+use crate::browse;
 use crate::offer::{self, OfferView};
 use axum::Json;
 use axum::extract::State;
@@ -238,11 +239,10 @@ pub async fn organisers_view(
     if event.value.organisation != organisation {
         return Code::NotFound.refuse();
     }
-    let offers = store::offers(&app.db, id).await?;
-    let now = app.clock.now();
-    let offers = offers
-        .iter()
-        .map(|offer| offer::view(&offer.value, &event.value, Some(offer.version), None, now))
-        .collect::<Result<_>>()?;
+    let (now, mut offers) = (app.clock.now(), Vec::new());
+    for offer in store::offers(&app.db, id).await? {
+        let places = browse::places(&app, &event.value, &offer.value, now).await?;
+        offers.push(offer::view(&offer.value, &event.value, Some(offer.version), places, now)?);
+    }
     Ok((etag(event.version), Json(Full::new(EventView::new(&event.value)?, offers))).into_response())
 }

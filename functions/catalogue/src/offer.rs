@@ -68,7 +68,7 @@ pub struct OfferView {
     terms: Terms,
 }
 
-/// The view of an offer.
+/// The view of an offer: `places` are the size of its pool and, where it was asked for, what is left of it.
 ///
 /// # Errors
 /// As [`Event::starts`].
@@ -76,14 +76,14 @@ pub fn view(
     offer: &Offer,
     event: &Event,
     version: Option<u64>,
-    available: Option<u32>,
+    (capacity, available): (u32, Option<u32>),
     now: Timestamp,
 ) -> Result<OfferView> {
     Ok(OfferView {
         id: offer.id,
         event: offer.event,
         pool: offer.pool,
-        capacity: offer.capacity,
+        capacity,
         available,
         sale_status: offer.sale_status(event, now)?,
         etag: version.map(|version| format!("\"v{version}\"")),
@@ -141,7 +141,7 @@ pub async fn add(
         Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
         put => {
             let offer = put.stored();
-            let body = view(&offer.value, &event, Some(offer.version), None, now)?;
+            let body = view(&offer.value, &event, Some(offer.version), (offer.value.capacity, None), now)?;
             Ok((StatusCode::CREATED, etag(offer.version), Json(body)).into_response())
         }
     }
@@ -170,7 +170,7 @@ pub async fn edit(
     match app.db.replace(&offer, Offer { terms, ..offer.value.clone() }, Vec::new(), now).await? {
         Replace::Changed(_) => Code::VersionChanged.refuse(),
         Replace::Done(offer) => {
-            let body = view(&offer.value, &event, Some(offer.version), None, now)?;
+            let body = view(&offer.value, &event, Some(offer.version), (offer.value.capacity, None), now)?;
             Ok((etag(offer.version), Json(body)).into_response())
         }
     }

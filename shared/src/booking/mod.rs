@@ -2,8 +2,10 @@
 //!
 //! A hold lives in lanes ([`crate::pool`]) and in the signed [`Quote`] that its buyer carries. What becomes of it is
 //! decided once, by the first write of its [`Register`]: **confirmed**, which is the booking itself, or **ended**.
-//! Paying, expiring, releasing and replacing race for that one item, never for clocks. [`store`] has the flow.
+//! Paying, expiring, releasing and replacing race for that one item, never for clocks. [`store`] has the flow, [`proof`] recounts
+//! a pool from its ledger and the registers.
 
+pub mod proof;
 pub mod store;
 
 use crate::auth::Buyer;
@@ -196,18 +198,18 @@ impl Register {
     }
 }
 
-/// What a basket takes, each pool once: the places, and of offers with a limit per buyer the allowance of the buyer of
-/// this tag. Allowances come first: they refuse more cheaply than places are given back.
+/// What a basket takes, each pool once: of each line the places of its offer's pool, and where there is a limit per buyer
+/// the allowance of the buyer of this tag. Allowances come first: they refuse more cheaply than places are given back.
 ///
 /// # Errors
 /// As [`add_up`].
 pub fn wanted<'a>(
-    lines: impl IntoIterator<Item = (&'a Offer, u32)>,
+    lines: impl IntoIterator<Item = (Pool, &'a Offer, u32)>,
     tag: &[u8; 32],
 ) -> Result<Vec<(Pool, u32)>> {
     let mut wanted = Vec::new();
-    for (offer, quantity) in lines {
-        wanted.push((offer.places(), quantity));
+    for (pool, offer, quantity) in lines {
+        wanted.push((pool, quantity));
         wanted.extend(offer.terms.per_buyer.map(|limit| (Pool::allowance(offer.id, tag, limit), quantity)));
     }
     wanted.sort_by_key(|(pool, _)| matches!(pool, Pool::Places { .. }));

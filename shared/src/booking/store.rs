@@ -51,7 +51,7 @@ fn place(booking: &Booking) -> String {
     format!("{}#{}", booking.confirmed, booking.id)
 }
 
-fn register_key(key: HoldKey) -> Key {
+pub(super) fn register_key(key: HoldKey) -> Key {
     Key::new(key, "-")
 }
 
@@ -442,12 +442,12 @@ async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Res
         return Ok(booked(register.value));
     }
     let programme = app.programme(order.quote.event).await?;
-    let lines = order.quote.lines.iter().map(|line| {
+    let mut lines = Vec::new();
+    for line in &order.quote.lines {
         let offer = programme.offers.iter().find(|offer| offer.id == line.offer).ok_or(Code::NotFound)?;
-        Ok((offer, line.quantity))
-    });
-    let tag = tag(app, &order.quote.buyer.to_string());
-    let places = super::wanted(lines.collect::<Result<Vec<_>>>()?, &tag)?;
+        lines.push((app.opened(offer.pool).await?.pool(), offer, line.quantity));
+    }
+    let places = super::wanted(lines, &tag(app, &order.quote.buyer.to_string()))?;
     let until = now + SignedDuration::from_mins(10);
     let wish = Wish { holder, places: &places, until, print: 0, replaces: &[], around: &[] };
     let claims = match hold(app, &wish, now).await {

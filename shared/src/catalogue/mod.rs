@@ -10,7 +10,7 @@ use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{EventId, OfferId, OrganisationId, PoolId};
 use crate::message::Message;
 use crate::money::Money;
-use crate::pool::{MAX_CAPACITY, Pool};
+use crate::pool::MAX_CAPACITY;
 use crate::text::Text;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -312,7 +312,8 @@ pub struct Offer {
     pub event: EventId,
     /// The capacity it draws from; offers may share one.
     pub pool: PoolId,
-    /// The pool's size, the same in every offer that shares it.
+    /// The size with which the pool is opened, the same in every offer that shares it. What it has become since is
+    /// the pool's to say.
     pub capacity: u32,
     /// What is written about it.
     pub terms: Terms,
@@ -335,12 +336,6 @@ pub enum SaleStatus {
 }
 
 impl Offer {
-    /// The pool as the capacity engine sees it.
-    #[must_use]
-    pub const fn places(&self) -> Pool {
-        Pool::Places { id: self.pool, capacity: self.capacity }
-    }
-
     /// Where the sale stands at `now`, for an event in this state.
     ///
     /// # Errors

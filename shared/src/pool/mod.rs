@@ -13,7 +13,7 @@
 //!
 //! # Sizes
 //! A lane item stays under 1,024 bytes, so that every lane write is one write unit: 48 entries of 20 bytes (12 for the
-//! key, at most 8 for the number) plus 45 for the rest make 1,005. Lanes of a pool are spread over partition keys, 24
+//! key, at most 8 for the number) plus 48 for the rest make 1,008. Lanes of a pool are spread over partition keys, 24
 //! lanes each, so that no partition meets its bound of 1,000 write units a second before the others.
 
 pub mod store;
@@ -193,8 +193,8 @@ pub enum Pool {
     Places {
         /// Which.
         id: PoolId,
-        /// How many places in all, 1 to [`MAX_CAPACITY`].
-        capacity: u32,
+        /// How many lanes it has, 1 or more.
+        lanes: u32,
     },
     /// What one buyer may still take of one offer. One lane, made by its first use.
     Allowance {
@@ -220,19 +220,8 @@ impl Pool {
     #[must_use]
     pub const fn lanes(&self) -> u32 {
         match self {
-            Self::Places { capacity, .. } => capacity.div_ceil(LANE_CAPACITY),
+            Self::Places { lanes, .. } => *lanes,
             Self::Allowance { .. } => 1,
-        }
-    }
-
-    /// How many places lane `lane` begins with; they differ by at most one and sum to the capacity.
-    #[must_use]
-    pub fn lane_capacity(&self, lane: u32) -> u32 {
-        match self {
-            Self::Places { capacity, .. } => {
-                capacity / self.lanes() + u32::from(lane < capacity % self.lanes())
-            }
-            Self::Allowance { limit, .. } => *limit,
         }
     }
 
@@ -256,15 +245,62 @@ impl Pool {
     }
 }
 
+/// How many lanes a capacity needs.
+#[must_use]
+pub const fn lanes_for(capacity: u32) -> u32 {
+    capacity.div_ceil(LANE_CAPACITY)
+}
+
+/// What each of `lanes` lanes begins with: they differ by at most one and sum to the capacity.
+pub fn even(capacity: u32, lanes: u32) -> impl Iterator<Item = u32> {
+    (0..lanes).map(move |lane| capacity / lanes + u32::from(lane < capacity % lanes))
+}
+
+/// The new capacities of lanes that must change so that all together have `wanted` places; `None` if more than that is
+/// taken. Growing fills the smallest lanes first, shrinking takes from those with most room.
+#[must_use]
+pub fn respread(lanes: &[Lane], wanted: u32) -> Option<Vec<(u32, u32)>> {
+    let have: u32 = lanes.iter().map(|lane| lane.capacity).sum();
+    let mut order: Vec<&Lane> = lanes.iter().collect();
+    let mut changes = Vec::new();
+    let mut missing = wanted.abs_diff(have);
+    if wanted >= have {
+        order.sort_by_key(|lane| lane.capacity);
+    } else {
+        order.sort_by_key(|lane| std::cmp::Reverse(lane.available));
+    }
+    for lane in order {
+        let room = if wanted >= have { LANE_CAPACITY.saturating_sub(lane.capacity) } else { lane.available };
+        let step = room.min(missing);
+        if step > 0 {
+            let to = if wanted >= have { lane.capacity + step } else { lane.capacity - step };
+            changes.push((lane.number, to));
+            missing -= step;
+        }
+    }
+    (missing == 0).then_some(changes)
+}
+
 /// A lane as it was read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Lane {
     /// Which lane of its pool.
     pub number: u32,
+    /// How many places it has in all.
+    pub capacity: u32,
     /// Places left.
     pub available: u32,
     /// The ledger.
     pub entries: BTreeMap<HoldKey, Mark>,
+}
+
+impl Lane {
+    /// Places that its entries took. With what is left they make its capacity, always: see
+    /// [`crate::booking::proof`].
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        self.entries.values().map(|mark| mark.quantity).sum()
+    }
 }
 
 /// What a hold took from one lane: enough to give it back, and to know it again.
@@ -393,27 +429,41 @@ mod tests {
     }
 
     fn lane(number: u32, available: u32, entries: &[(u8, Mark)]) -> Lane {
-        Lane { number, available, entries: entries.iter().map(|(byte, mark)| (key(*byte), *mark)).collect() }
+        let entries: BTreeMap<_, _> = entries.iter().map(|(byte, mark)| (key(*byte), *mark)).collect();
+        let taken: u32 = entries.values().map(|mark| mark.quantity).sum();
+        Lane { number, capacity: available + taken, available, entries }
     }
 
     #[test]
     fn lanes_sum_to_the_capacity_and_differ_by_at_most_one() {
         for capacity in [1, 47, 48, 49, 50, 1_600, 50_000, MAX_CAPACITY] {
-            let pool = Pool::Places { id: PoolId::derive(&["p"]), capacity };
-            let sizes: Vec<_> = (0..pool.lanes()).map(|lane| pool.lane_capacity(lane)).collect();
+            let sizes: Vec<_> = even(capacity, lanes_for(capacity)).collect();
             assert_eq!(sizes.iter().sum::<u32>(), capacity);
             assert!(sizes.iter().all(|size| *size <= LANE_CAPACITY && *size + 1 >= sizes[0]));
         }
     }
 
     #[test]
+    fn a_pool_grows_into_its_smallest_lanes_and_shrinks_where_there_is_room() {
+        let sold = Mark::new(20, at(0), 0).sold();
+        let lanes = [lane(0, 5, &[(1, sold)]), lane(1, 25, &[]), lane(2, 0, &[])];
+        assert_eq!(respread(&lanes, 50), Some(vec![]));
+        assert_eq!(respread(&lanes, 60), Some(vec![(2, 10)]));
+        assert_eq!(respread(&lanes, 110), Some(vec![(2, 48), (0, 37)]));
+        assert_eq!(respread(&lanes, 144), Some(vec![(2, 48), (0, 48), (1, 48)]));
+        assert_eq!(respread(&lanes, 145), None, "three lanes hold no more");
+        assert_eq!(respread(&lanes, 22), Some(vec![(1, 0), (0, 22)]));
+        assert_eq!(respread(&lanes, 19), None, "twenty are sold");
+    }
+
+    #[test]
     fn a_full_lane_of_single_places_stays_under_a_kilobyte() {
-        let pool = Pool::Places { id: PoolId::derive(&["p"]), capacity: MAX_CAPACITY };
+        let pool = Pool::Places { id: PoolId::derive(&["p"]), lanes: lanes_for(MAX_CAPACITY) };
         let Key { pk, sk } = pool.key(pool.lanes() - 1);
         // Sizes as DynamoDB counts them: names and text in bytes, a number as half its digits plus one.
         let digits = Mark::new(1, at(0), 999).number().to_string().len();
         let entry = key(1).to_string().len() + digits.div_ceil(2) + 1;
-        let item = "pk".len() + pk.len() + "sk".len() + sk.len() + "a".len() + 2;
+        let item = "pk".len() + pk.len() + "sk".len() + sk.len() + "a".len() + 2 + "c".len() + 2;
         assert!(item + LANE_CAPACITY as usize * entry <= 1024, "{}", item + LANE_CAPACITY as usize * entry);
     }
 
@@ -464,7 +514,7 @@ mod tests {
 
     #[test]
     fn lines_on_one_pool_are_one_wish() {
-        let pool = Pool::Places { id: PoolId::derive(&["p"]), capacity: 10 };
+        let pool = Pool::Places { id: PoolId::derive(&["p"]), lanes: 1 };
         assert_eq!(add_up([(pool, 2), (pool, 3)]).unwrap(), [(pool, 5)]);
         assert!(add_up([(pool, 50), (pool, 50)]).is_err());
     }

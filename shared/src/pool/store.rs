@@ -1,13 +1,14 @@
 //! Lanes in the store: the guarded counter, the second of the two shapes of write.
 //!
-//! A lane item has `a` (places left) and one number per hold under the hold's key, all at the top level: a 12-character
+//! A lane item has `c` (its places in all), `a` (places left) and one number per hold under the hold's key, all at the top level: a 12-character
 //! attribute is an entry. No index, no stream, no transaction touches a lane: each would double its cost or make
 //! concurrent writes fail.
 
-use super::{Claim, HoldKey, Lane, Mark, Pool};
+use super::{Claim, HoldKey, Lane, Mark, Pool, even, lanes_for, respread};
+use crate::app::App;
 use crate::db::{Attributes, Db, Key, Table, store_error};
 use crate::error::{Code, Refusal, Result};
-use crate::id::PoolId;
+use crate::id::{EventId, PoolId};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -19,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The partition that lists the opened pools, for the sweep.
 const OPENED: &str = "opened";
+/// How long what was read of an opened pool is believed, milliseconds.
+pub const FRESH_MS: i128 = 2_000;
 
 /// One update of one lane: perhaps take, and put right what was found out about ended holds. All or nothing.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +99,7 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
     }
     let names = (!names.is_empty()).then_some(names);
     match update(db, &key, set + &remove, condition, names, values).await? {
-        Ok(item) => Ok(Outcome::Done { available: read_lane(lane, &item)?.available }),
+        Ok(item) => Ok(Outcome::Done { available: number_of(&item, "a")? }),
         Err(None) => Ok(Outcome::Missing),
         Err(Some(item)) => {
             let lane = read_lane(lane, &item)?;
@@ -173,8 +176,10 @@ pub async fn read(db: &Db, pool: &Pool) -> Result<Vec<Lane>> {
     let pages = try_join_all(pool.partitions().into_iter().map(|partition| partition_lanes(db, partition)));
     let mut lanes: Vec<Lane> = pages.await?.into_iter().flatten().collect();
     if let (Pool::Allowance { limit, .. }, true) = (pool, lanes.is_empty()) {
-        lanes.push(Lane { number: 0, available: *limit, entries: Default::default() });
+        lanes.push(Lane { number: 0, capacity: *limit, available: *limit, entries: Default::default() });
     }
+    // Lanes that were made for a growth that has not been noted yet are nobody's yet.
+    lanes.truncate(pool.lanes() as usize);
     if lanes.len() != pool.lanes() as usize {
         return Code::Opening.refuse();
     }
@@ -200,12 +205,14 @@ fn malformed(what: &str) -> Refusal {
     Code::Internal.caused_by(what.to_owned())
 }
 
+fn number_of(item: &Attributes, name: &str) -> Result<u32> {
+    let number = item.get(name).and_then(|number| number.as_n().ok()?.parse().ok());
+    number.ok_or_else(|| malformed("a lane or its pool lacks a number"))
+}
+
 fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
-    let available = item
-        .get("a")
-        .and_then(|a| a.as_n().ok()?.parse().ok())
-        .ok_or_else(|| malformed("a lane has no count"))?;
-    let mut lane = Lane { number, available, entries: Default::default() };
+    let mut lane =
+        Lane { number, capacity: 0, available: number_of(item, "a")?, entries: Default::default() };
     for (name, value) in item {
         // Entries are the attributes with a hold's key for a name.
         if name.len() == 12
@@ -215,6 +222,11 @@ fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
             lane.entries.insert(holder, mark.ok_or_else(|| malformed("a lane has a broken entry"))?);
         }
     }
+    // An allowance does not say: it began with what it is now.
+    lane.capacity = match item.contains_key("c") {
+        true => number_of(item, "c")?,
+        false => lane.available + lane.taken(),
+    };
     Ok(lane)
 }
 
@@ -233,20 +245,165 @@ pub async fn left(db: &Db, hints: &Hints, pool: &Pool, now: Timestamp) -> Result
     Ok(left)
 }
 
-/// Makes a pool's lanes, each full, and notes the pool for the sweep until `until`. Lanes that exist are left as they are.
+/// A pool as it was opened, and resized since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// Which.
+    pub id: PoolId,
+    /// Whose event.
+    pub event: EventId,
+    /// How many places in all.
+    pub capacity: u32,
+    /// How many lanes; never fewer than before.
+    pub lanes: u32,
+}
+
+impl Opened {
+    /// As the engine sees it.
+    #[must_use]
+    pub const fn pool(&self) -> Pool {
+        Pool::Places { id: self.id, lanes: self.lanes }
+    }
+
+    fn read(item: &Attributes) -> Result<Self> {
+        let text = |name: &str| item.get(name).and_then(|text| text.as_s().ok());
+        let (id, event) =
+            (text("sk").and_then(|id| id.parse().ok()), text("e").and_then(|id| id.parse().ok()));
+        let (Some(id), Some(event)) = (id, event) else {
+            return Err(malformed("an opened pool is not readable"));
+        };
+        Ok(Self { id, event, capacity: number_of(item, "c")?, lanes: number_of(item, "n")? })
+    }
+}
+
+/// Makes a pool's lanes, each full, and notes the pool for the sweep until `until`. What exists is left as it is.
 ///
 /// # Errors
 /// `unavailable` when the store does not answer; what is missing is made by the next call.
-pub async fn open(db: &Db, id: PoolId, capacity: u32, until: Timestamp) -> Result<()> {
-    let pool = Pool::Places { id, capacity };
-    let number = |number: u32| AttributeValue::N(number.to_string());
-    for first in (0..pool.lanes()).step_by(25) {
-        let chunk = first..(first + 25).min(pool.lanes());
-        let lane = |lane: u32| put_new(db, pool.key(lane), [("a", number(pool.lane_capacity(lane)))].into());
-        try_join_all(chunk.map(lane)).await?;
+pub async fn open(db: &Db, id: PoolId, event: EventId, capacity: u32, until: Timestamp) -> Result<()> {
+    let lanes = lanes_for(capacity);
+    make_lanes(db, id, (0..).zip(even(capacity, lanes))).await?;
+    let number = |number: i64| AttributeValue::N(number.to_string());
+    let rest = [
+        ("c", number(capacity.into())),
+        ("n", number(lanes.into())),
+        ("e", AttributeValue::S(event.to_string())),
+        ("ttl", number(until.as_second())),
+    ];
+    put_new(db, Key::new(OPENED, id), rest.into()).await
+}
+
+async fn make_lanes(db: &Db, id: PoolId, lanes: impl Iterator<Item = (u32, u32)>) -> Result<()> {
+    let lanes: Vec<_> = lanes.collect();
+    let pool = &Pool::Places { id, lanes: 1 };
+    for chunk in lanes.chunks(25) {
+        try_join_all(chunk.iter().map(|(lane, capacity)| {
+            let places = AttributeValue::N(capacity.to_string());
+            put_new(db, pool.key(*lane), [("a", places.clone()), ("c", places)].into())
+        }))
+        .await?;
     }
-    let ttl = AttributeValue::N(until.as_second().to_string());
-    put_new(db, Key::new(OPENED, id), [("c", number(capacity)), ("ttl", ttl)].into()).await
+    Ok(())
+}
+
+/// Reads what is kept of an opened pool, strongly consistent.
+///
+/// # Errors
+/// `opening` if it has not been opened; `unavailable` when the store does not answer.
+pub async fn opened_pool(db: &Db, id: PoolId) -> Result<Opened> {
+    let request = db.client().get_item().table_name(db.table(Table::Pool)).consistent_read(true);
+    let request = request.key("pk", AttributeValue::S(OPENED.to_owned()));
+    let request = request.key("sk", AttributeValue::S(id.to_string()));
+    let output =
+        request.set_return_consumed_capacity(db.wants_capacity()).send().await.map_err(store_error)?;
+    db.count_read(output.consumed_capacity());
+    output.item.as_ref().map_or_else(|| Code::Opening.refuse(), Opened::read)
+}
+
+/// Gives a pool another size while it sells. Lanes that are missing are made first, empty; then what is wanted is noted,
+/// and the lanes follow, each with one guarded update. Of two who want another size at once, the one who noted it last
+/// has their way. Whoever recounts the pool after a crash finds the note and goes on.
+///
+/// # Errors
+/// `below_taken` if more places are held or sold; `busy` if somebody noted another size meanwhile, or after too many
+/// lost races; `opening`; the store's own.
+pub async fn resize(db: &Db, id: PoolId, wanted: u32) -> Result<Opened> {
+    let mut noted = false;
+    for _ in 0..12 {
+        let known = opened_pool(db, id).await?;
+        if noted && known.capacity != wanted {
+            return Code::Busy.refuse();
+        }
+        let lanes = known.lanes.max(lanes_for(wanted));
+        make_lanes(db, id, (known.lanes..lanes).map(|lane| (lane, 0))).await?;
+        let next = Opened { capacity: wanted, lanes, ..known };
+        let seen = read(db, &next.pool()).await?;
+        let Some(steps) = respread(&seen, wanted) else {
+            // What could not be done is not to be tried again by whoever recounts.
+            let capacity = seen.iter().map(|lane| lane.capacity).sum();
+            if capacity == known.capacity || note(db, &known, &Opened { capacity, ..known }).await? {
+                let taken: u32 = seen.iter().map(Lane::taken).sum();
+                return Err(Refusal::from(Code::BelowTaken).with("taken", taken));
+            }
+            continue;
+        };
+        if known != next && !note(db, &known, &next).await? {
+            continue;
+        }
+        noted = true;
+        if steps.is_empty() {
+            return Ok(next);
+        }
+        let pool = next.pool();
+        let resized = steps.iter().map(|(lane, to)| resize_lane(db, &pool, &seen[*lane as usize], *to));
+        try_join_all(resized).await?;
+    }
+    Code::Busy.refuse()
+}
+
+/// Notes a pool's new size, if it has the lanes it had: a lane that somebody else made must not be forgotten.
+async fn note(db: &Db, known: &Opened, next: &Opened) -> Result<bool> {
+    let number = |number: u32| AttributeValue::N(number.to_string());
+    let values = HashMap::from([
+        (":n".to_owned(), number(known.lanes)),
+        (":m".to_owned(), number(next.lanes)),
+        (":c".to_owned(), number(next.capacity)),
+    ]);
+    let (key, set) = (Key::new(OPENED, known.id), "SET c = :c, n = :m".to_owned());
+    Ok(update(db, &key, set, "n = :n".to_owned(), None, values).await?.is_ok())
+}
+
+async fn resize_lane(db: &Db, pool: &Pool, lane: &Lane, to: u32) -> Result<()> {
+    let by = i64::from(to) - i64::from(lane.capacity);
+    let number = |number: i64| AttributeValue::N(number.to_string());
+    let values = HashMap::from([
+        (":c".to_owned(), number(lane.capacity.into())),
+        (":t".to_owned(), number(to.into())),
+        (":b".to_owned(), number(by)),
+        (":l".to_owned(), number((-by).max(0))),
+    ]);
+    let set = "SET a = a + :b, c = :t".to_owned();
+    let resized =
+        update(db, &pool.key(lane.number), set, "c = :c AND a >= :l".to_owned(), None, values).await?;
+    if resized.is_err() {
+        tracing::debug!(lane = lane.number, "was not resized: somebody was faster");
+    }
+    Ok(())
+}
+
+/// Sets what is left in a lane to what its entries leave of it, if it still has `lane.available`. Every change of the
+/// ledger but an even swap changes that number, and after an even swap the sum is the same.
+///
+/// # Errors
+/// `unavailable` when the store does not answer.
+pub async fn recount(db: &Db, pool: &Pool, lane: &Lane) -> Result<bool> {
+    let Some(left) = lane.capacity.checked_sub(lane.taken()) else { return Ok(false) };
+    let values = HashMap::from([
+        (":a".to_owned(), AttributeValue::N(lane.available.to_string())),
+        (":l".to_owned(), AttributeValue::N(left.to_string())),
+    ]);
+    let set = "SET a = :l".to_owned();
+    Ok(update(db, &pool.key(lane.number), set, "a = :a".to_owned(), None, values).await?.is_ok())
 }
 
 async fn put_new(db: &Db, key: Key, rest: HashMap<&str, AttributeValue>) -> Result<()> {
@@ -275,7 +432,7 @@ async fn put_new(db: &Db, key: Key, rest: HashMap<&str, AttributeValue>) -> Resu
 ///
 /// # Errors
 /// `unavailable` when the store does not answer.
-pub async fn opened(db: &Db) -> Result<Vec<Pool>> {
+pub async fn opened(db: &Db) -> Result<Vec<Opened>> {
     let (mut pools, mut after) = (Vec::new(), None);
     loop {
         let request =
@@ -283,12 +440,7 @@ pub async fn opened(db: &Db) -> Result<Vec<Pool>> {
         let request = request.expression_attribute_values(":p", AttributeValue::S(OPENED.to_owned()));
         let output = request.set_exclusive_start_key(after).send().await.map_err(store_error)?;
         for item in output.items.unwrap_or_default() {
-            let id = item.get("sk").and_then(|id| id.as_s().ok()?.parse().ok());
-            let capacity = item.get("c").and_then(|c| c.as_n().ok()?.parse().ok());
-            let (Some(id), Some(capacity)) = (id, capacity) else {
-                return Err(malformed("an opened pool is not readable"));
-            };
-            pools.push(Pool::Places { id, capacity });
+            pools.push(Opened::read(&item)?);
         }
         match output.last_evaluated_key {
             None => return Ok(pools),
@@ -297,10 +449,35 @@ pub async fn opened(db: &Db) -> Result<Vec<Pool>> {
     }
 }
 
+impl App {
+    /// An opened pool, at most [`FRESH_MS`] old. Who sees fewer lanes than there are by now sells from those.
+    ///
+    /// # Errors
+    /// As [`opened_pool`].
+    pub async fn opened(&self, id: PoolId) -> Result<Opened> {
+        let now = self.clock.now();
+        let fresh = |at: Timestamp| now.duration_since(at).as_millis().abs() < FRESH_MS;
+        let known =
+            self.hints.all(|seen| seen.opened.get(&id).filter(|(_, at)| fresh(*at)).map(|(known, _)| *known));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let known = opened_pool(&self.db, id).await?;
+        self.hints.all(|seen| seen.opened.insert(id, (known, now)));
+        Ok(known)
+    }
+}
+
 /// What this process last saw of lanes: where there is room, and which pools were sold out a moment ago. Guesses only:
 /// they choose where to try, the conditions decide. A verdict of "sold out" is believed for one second.
 #[derive(Clone, Debug, Default)]
-pub struct Hints(Arc<Mutex<HashMap<String, Hint>>>);
+pub struct Hints(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    pools: HashMap<String, Hint>,
+    opened: HashMap<PoolId, (Opened, Timestamp)>,
+}
 
 #[derive(Debug, Default)]
 struct Hint {
@@ -319,15 +496,23 @@ struct SoldOut {
 }
 
 impl Hints {
-    fn with<T>(&self, pool: &Pool, look: impl FnOnce(&mut Hint) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn all<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A process sees few pools; one that sees many forgets them all rather than grow.
-        if all.len() > 10_000 {
-            all.clear();
+        if seen.pools.len() + seen.opened.len() > 10_000 {
+            *seen = Seen::default();
         }
-        let hint = all.entry(pool.partition(0)).or_default();
-        hint.lanes.resize(pool.lanes() as usize, None);
-        look(hint)
+        look(&mut seen)
+    }
+
+    fn with<T>(&self, pool: &Pool, look: impl FnOnce(&mut Hint) -> T) -> T {
+        self.all(|seen| {
+            let hint = seen.pools.entry(pool.partition(0)).or_default();
+            // Never fewer: a caller may have seen the pool before it grew.
+            let lanes = hint.lanes.len().max(pool.lanes() as usize);
+            hint.lanes.resize(lanes, None);
+            look(hint)
+        })
     }
 
     /// The first lane, from the holder's own start, that may have room; lanes never seen count as full of room.
