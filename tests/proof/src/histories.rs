@@ -196,10 +196,10 @@ impl Engine {
         let pool = Pool::Places { id, capacity };
         for lane in 0..kind.lanes {
             let free = kind.free.iter().find(|(number, _)| *number == lane).map_or(0, |(_, free)| *free);
-            let full = (key("full", seed, lane), Mark::new(LANE_CAPACITY - free, later(now), 0));
+            let full = (key(&format!("{} full", kind.name), seed, lane), Mark::new(LANE_CAPACITY - free, later(now), 0));
             let over = (0..free).filter(|_| kind.over).map(|place| {
                 let hour = SignedDuration::from_hours(1);
-                (key("over", seed, lane * 100 + place), Mark::new(1, now - hour, 0))
+                (key(&format!("{} over", kind.name), seed, lane * 100 + place), Mark::new(1, now - hour, 0))
             });
             for take in over.chain([full]) {
                 let change = LaneWrite { take: Some(take), ..LaneWrite::default() };
@@ -232,7 +232,7 @@ impl Engine {
                         continue;
                     }
                     let quantity = 1 + u32::try_from(dice.below(u64::from(kind.party))).unwrap();
-                    let holder = key(&client.to_string(), seed, number);
+                    let holder = key(&format!("{} {client}", kind.name), seed, number);
                     let places = [(pool, quantity)];
                     let wish =
                         Wish { holder, places: &places, until: later(now), print: 7, replaces: &[], around: &[] };
