@@ -115,7 +115,14 @@ pub struct Kind {
 
 static KINDS: [Kind; 6] = [
     Kind { name: "one lane, 2 places", lanes: 1, free: &[(0, 2)], over: false, party: 1, split: false },
-    Kind { name: "one lane, 4 places, parties", lanes: 1, free: &[(0, 4)], over: false, party: 3, split: false },
+    Kind {
+        name: "one lane, 4 places, parties",
+        lanes: 1,
+        free: &[(0, 4)],
+        over: false,
+        party: 3,
+        split: false,
+    },
     Kind {
         name: "two lanes, 2 places in holds that are over",
         lanes: 2,
@@ -196,7 +203,10 @@ impl Engine {
         let pool = Pool::Places { id, capacity };
         for lane in 0..kind.lanes {
             let free = kind.free.iter().find(|(number, _)| *number == lane).map_or(0, |(_, free)| *free);
-            let full = (key(&format!("{} full", kind.name), seed, lane), Mark::new(LANE_CAPACITY - free, later(now), 0));
+            let full = (
+                key(&format!("{} full", kind.name), seed, lane),
+                Mark::new(LANE_CAPACITY - free, later(now), 0),
+            );
             let over = (0..free).filter(|_| kind.over).map(|place| {
                 let hour = SignedDuration::from_hours(1);
                 (key(&format!("{} over", kind.name), seed, lane * 100 + place), Mark::new(1, now - hour, 0))
@@ -234,8 +244,14 @@ impl Engine {
                     let quantity = 1 + u32::try_from(dice.below(u64::from(kind.party))).unwrap();
                     let holder = key(&format!("{} {client}", kind.name), seed, number);
                     let places = [(pool, quantity)];
-                    let wish =
-                        Wish { holder, places: &places, until: later(now), print: 7, replaces: &[], around: &[] };
+                    let wish = Wish {
+                        holder,
+                        places: &places,
+                        until: later(now),
+                        print: 7,
+                        replaces: &[],
+                        around: &[],
+                    };
                     note(Moment::Asked(Operation::Hold(quantity)));
                     match hold(app, &wish, now).await {
                         Ok(_) => {
@@ -259,7 +275,8 @@ impl Engine {
         let now = self.app.clock.now();
         let lanes = read(&self.app.db, &pool).await.expect("the lanes");
         let over = lanes.iter().flat_map(|lane| lane.entries.values()).filter(|mark| mark.expired(now));
-        let left = lanes.iter().map(|lane| lane.available).sum::<u32>() + over.map(|mark| mark.quantity).sum::<u32>();
+        let left = lanes.iter().map(|lane| lane.available).sum::<u32>()
+            + over.map(|mark| mark.quantity).sum::<u32>();
         let log = log.lock().unwrap().clone();
         (log, held, left)
     }
@@ -355,7 +372,9 @@ fn run(size: Size) -> Vec<(&'static Kind, Judged)> {
 /// Runs everything and prints a table; `false` if a history that is judged was wrong.
 #[must_use]
 pub fn print(size: Size) -> bool {
-    println!("| pool | histories | held | sold out | busy | not linearizable | lost places |\n|---|---|---|---|---|---|---|");
+    println!(
+        "| pool | histories | held | sold out | busy | not linearizable | lost places |\n|---|---|---|---|---|---|---|"
+    );
     let mut right = true;
     for (kind, judged) in run(size) {
         let Judged { histories, held, sold_out, busy, wrong, lost } = &judged;

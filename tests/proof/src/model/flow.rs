@@ -153,19 +153,15 @@ impl Flow<'_> {
             (Run::Idle, Task::Hold(holder)) => self.guesses(holder, 0),
             (Run::Idle, Task::Pay(holder)) => self.ways_to_order(world, holder),
             (Run::Idle, Task::GiveUp(holder)) => self.ways_to_order(world, holder),
-            (Run::Idle, Task::LetGo(holder)) => {
-                usize::from(!world.quotes[usize::from(holder)].is_empty())
-            }
-            (Run::Idle, Task::Cancel(holder)) => {
-                usize::from(self.registers(holder).any(|one| {
-                    matches!(world.registers[usize::from(one)], Some(Fate::Confirmed(_)))
-                }))
-            }
-            (Run::Idle, Task::Free(holder)) => {
-                usize::from(self.registers(holder).any(|one| {
-                    matches!(world.registers[usize::from(one)], Some(Fate::Cancelled(_)))
-                }))
-            }
+            (Run::Idle, Task::LetGo(holder)) => usize::from(!world.quotes[usize::from(holder)].is_empty()),
+            (Run::Idle, Task::Cancel(holder)) => usize::from(
+                self.registers(holder)
+                    .any(|one| matches!(world.registers[usize::from(one)], Some(Fate::Confirmed(_)))),
+            ),
+            (Run::Idle, Task::Free(holder)) => usize::from(
+                self.registers(holder)
+                    .any(|one| matches!(world.registers[usize::from(one)], Some(Fate::Cancelled(_)))),
+            ),
             (Run::Idle, Task::Tidy) => 1,
             (Run::Hold(holding) | Run::Pay(Pay::Again(holding)), _) if holding.at == At::Guess => {
                 self.guesses(holding.holder, holding.wish)
@@ -630,7 +626,8 @@ fn give(claims: Vec<(Holder, Taken)>) -> Run {
 }
 
 fn own(first: u8, seen: &[LaneNow], holder: Holder) -> Vec<Taken> {
-    let claim = |(lane, item): (u8, &LaneNow)| item.entries.get(&holder).map(|mark| Taken { lane, mark: *mark });
+    let claim =
+        |(lane, item): (u8, &LaneNow)| item.entries.get(&holder).map(|mark| Taken { lane, mark: *mark });
     (first..).zip(seen).filter_map(claim).collect()
 }
 

@@ -198,7 +198,10 @@ impl Model for Sale {
             time: 0,
             crashes: self.scenario.crashes,
             lanes: lanes
-                .map(|capacity| LaneNow { available: i32::try_from(*capacity).unwrap(), ..LaneNow::default() })
+                .map(|capacity| LaneNow {
+                    available: i32::try_from(*capacity).unwrap(),
+                    ..LaneNow::default()
+                })
                 .collect(),
             registers: vec![None; 2 * holds],
             history: vec![(false, false); 2 * holds],

@@ -79,7 +79,8 @@ pub struct Scenario {
 impl Scenario {
     /// The lanes of a pool, as numbers in the list of all lanes.
     pub(super) fn lanes(&self, pool: u8) -> Range<u8> {
-        let count = |pools: &[&[u32]]| pools.iter().map(|lanes| u8::try_from(lanes.len()).unwrap()).sum::<u8>();
+        let count =
+            |pools: &[&[u32]]| pools.iter().map(|lanes| u8::try_from(lanes.len()).unwrap()).sum::<u8>();
         let pool = usize::from(pool);
         count(&self.pools[..pool])..count(&self.pools[..=pool])
     }
@@ -92,18 +93,11 @@ const fn hold(places: &'static [(u8, u32)]) -> Hold {
 const ONE: Hold = hold(&[(0, 1)]);
 const TWO: Hold = hold(&[(0, 2)]);
 
-use Task::{Cancel, Free, GiveUp, LetGo, Pay, Tidy};
 use Task::Hold as Take;
+use Task::{Cancel, Free, GiveUp, LetGo, Pay, Tidy};
 
-const PLAIN: Scenario = Scenario {
-    name: "",
-    pools: &[&[1]],
-    holds: &[],
-    tasks: &[],
-    ticks: 0,
-    crashes: 0,
-    remembers: false,
-};
+const PLAIN: Scenario =
+    Scenario { name: "", pools: &[&[1]], holds: &[], tasks: &[], ticks: 0, crashes: 0, remembers: false };
 
 static LAST_PLACE: Scenario = Scenario {
     name: "three want the last two places",
