@@ -11,6 +11,12 @@ use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use std::sync::Arc;
 
+/// The five roots under which AWS's endpoints are certified, as Amazon Trust Services recommends for stores of one's own
+/// (<https://www.amazontrust.com/repository/>). Reading the machine's store of some 140 instead would be most of what a
+/// function does before its first answer. They are for AWS's services alone: payment providers are met with the
+/// machine's own roots.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-trust-services.pem");
+
 /// What every function of one process shares: one HTTP client with its warm connections, one clock, one meter.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -31,8 +37,14 @@ impl Process {
     /// One process with this clock and perhaps a meter.
     #[must_use]
     pub fn new(clock: Clock, meter: Option<Arc<Meter>>) -> Self {
+        let context = tls::TlsContext::builder().with_trust_store(
+            tls::TrustStore::empty().with_native_roots(false).with_pem_certificate(AMAZON_ROOTS),
+        );
+        // Never fails: no check is made before the first connection, and the roots are tested to be readable.
+        let context = context.build().unwrap_or_default();
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-        let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(tls).tls_context(context).build_https();
         Self { clock, meter, http }
     }
 }
@@ -128,5 +140,24 @@ impl App {
             #[cfg(feature = "mail")]
             mailer: crate::mail::Mailer::new(config, &aws),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roots_are_the_five_that_amazon_names() {
+        let pem = std::str::from_utf8(AMAZON_ROOTS).unwrap();
+        let mut prints = Vec::new();
+        for block in pem.split("-----BEGIN CERTIFICATE-----").skip(1) {
+            let text: String = block.split("-----END").next().unwrap().split_whitespace().collect();
+            let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
+            prints.push(digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        }
+        // The first bytes of the SHA-256 fingerprints: Amazon Root CA 1 to 4, Starfield Services G2.
+        assert_eq!(prints, ["8ecde688", "1ba5b2aa", "18ce6cfe", "e35d2841", "568d6905"]);
     }
 }

@@ -414,14 +414,15 @@ impl Db {
     /// the newer value if somebody else was faster. `None` from the rule means there is nothing to do.
     ///
     /// # Errors
-    /// What the rule refuses; `not_found` if the item vanished; `busy` after eight lost races.
+    /// What the rule refuses; `not_found` if the item vanished; `busy` after twelve lost races.
     pub async fn change<T: Item>(
         &self,
         mut stored: Stored<T>,
         now: Timestamp,
         mut rule: impl FnMut(&T) -> Result<Option<Change<T>>> + Send,
     ) -> Result<Stored<T>> {
-        for _ in 0..8 {
+        // A batch of ten messages about one item, all at once, loses nine races at the worst.
+        for _ in 0..12 {
             let Some((next, messages)) = rule(&stored.value)? else { return Ok(stored) };
             match self.replace(&stored, next, messages, now).await? {
                 Replace::Done(stored) => return Ok(stored),

@@ -117,7 +117,8 @@ async fn batch<T: Sync>(app: &App, own: &T, event: SqsEvent, work: WorkWith<T>) 
 async fn one<T: Sync>(app: &App, own: &T, record: &SqsMessage, work: WorkWith<T>) -> Result<(), Error> {
     let envelope: Envelope = serde_json::from_str(record.body.as_deref().unwrap_or_default())?;
     let kind = kind(&envelope);
-    let action: Arc<str> = format!("message {kind}").into();
+    let queue = record.event_source_arn.as_deref().and_then(|arn| arn.rsplit(['-', ':']).next());
+    let action: Arc<str> = format!("{} {kind}", queue.unwrap_or("queue")).into();
     let scope = Scope { correlation: envelope.correlation.clone(), action: action.clone() };
     let done = telemetry::within(scope, work(app, own, &envelope)).await;
     count(app, &action);

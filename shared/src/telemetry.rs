@@ -6,6 +6,10 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// What runs now: which request it began with and which action it is counted under.
 #[derive(Clone, Debug, Default)]
@@ -87,16 +91,17 @@ impl Meter {
     }
 }
 
+/// Which lines are wanted: `RUST_LOG`, as `info` or `warn,tessera=debug`; `otherwise` if it says nothing readable.
+#[must_use]
+pub fn wanted(otherwise: &str) -> Targets {
+    let wish = std::env::var("RUST_LOG").ok().and_then(|wish| wish.parse().ok());
+    wish.or_else(|| otherwise.parse().ok()).unwrap_or_default()
+}
+
 /// Starts logging as JSON lines, level from `RUST_LOG` (default `info`). Called once by each `main`; a second call is ignored.
 pub fn start() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let started = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(filter)
-        .without_time()
-        .try_init();
-    if started.is_err() {
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).without_time();
+    if tracing_subscriber::registry().with(lines.with_filter(wanted("info"))).try_init().is_err() {
         tracing::debug!("logging was already started");
     }
 }

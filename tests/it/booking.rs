@@ -4,6 +4,8 @@ use crate::support::{World, text, uuid};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::json;
+use tessera_local::stores::faults::{Fault, Rule, Service};
+use tessera_local::stores::tamper::{Asked, Tamper};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_buyers_for_fifty_places_get_exactly_fifty() {
@@ -47,6 +49,18 @@ async fn a_repeated_hold_is_the_same_hold_and_another_basket_under_its_key_is_re
     );
     world.post("/v1/holds").key(&key).json(world.basket(&sale, 3)).send().await.refused(422, "key_reused");
     assert_eq!(world.left(&sale).await, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_the_last_places_is_not_told_that_they_are_sold_out() {
+    let world = World::new().await;
+    let sale = world.sale(2, json!({})).await;
+    let key = uuid();
+    let first = world.post("/v1/holds").key(&key).json(world.basket(&sale, 2)).send().await.ok();
+    world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.refused(409, "sold_out");
+    // The answer was lost, and the request comes again within the second in which "sold out" is believed.
+    let again = world.post("/v1/holds").key(&key).json(world.basket(&sale, 2)).send().await.ok();
+    assert_eq!(again["id"], first["id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,9 +108,27 @@ async fn a_key_dies_with_its_hold() {
     let key = uuid();
     let hold = world.post("/v1/holds").key(&key).json(world.basket(&sale, 2)).send().await.ok();
     let token = text(&hold["guest_token"]);
-    let release = format!("/v1/holds/{}/release?event={}", text(&hold["id"]), sale.event);
-    assert_eq!(world.post(&release).by(&token).send().await.status, 204);
-    assert_eq!(world.post(&release).by(&token).send().await.status, 204, "letting go twice is letting go");
+    let release = format!("/v1/holds/{}/release", text(&hold["id"]));
+    let let_go = |how: serde_json::Value| world.post(&release).by(&token).json(how).send();
+    assert_eq!(let_go(json!({"quote": hold["quote"]})).await.status, 204);
+    assert_eq!(let_go(json!({"event": sale.event})).await.status, 204, "letting go twice is letting go");
+    let_go(json!({})).await.refused(400, "invalid_input");
+    let other = world.hold(&sale, 1).await;
+    let_go(json!({"quote": other.hold["quote"]})).await.refused(400, "invalid_input");
+    let theirs = json!({"quote": other.hold["quote"]});
+    world
+        .post(&format!("/v1/holds/{}/release", text(&other.hold["id"])))
+        .by(&token)
+        .json(theirs)
+        .send()
+        .await
+        .refused(404, "not_found");
+    world
+        .post(&format!("/v1/holds/{}/release", text(&other.hold["id"])))
+        .by(&other.token)
+        .json(json!({"event": sale.event}))
+        .send()
+        .await;
     assert_eq!(world.left(&sale).await, 2);
     // The same key may be answered by a fresh entry, but nothing can be ordered with it.
     let again = world.post("/v1/holds").key(&key).json(world.basket(&sale, 2)).send().await;
@@ -219,8 +251,9 @@ async fn a_party_is_split_over_lanes_at_the_very_end_of_a_sale() {
     assert_eq!(world.left(&sale).await, 4);
     let party = world.hold(&sale, 4).await;
     assert_eq!(world.left(&sale).await, 0);
-    let release = format!("/v1/holds/{}/release?event={}", text(&party.hold["id"]), sale.event);
-    assert_eq!(world.post(&release).by(&party.token).send().await.status, 204);
+    let release = format!("/v1/holds/{}/release", text(&party.hold["id"]));
+    let how = json!({"event": sale.event});
+    assert_eq!(world.post(&release).by(&party.token).json(how).send().await.status, 204);
     assert_eq!(world.left(&sale).await, 4);
 }
 
@@ -385,4 +418,58 @@ async fn bad_baskets_are_named_field_by_field() {
         .send()
         .await;
     answer.refused(413, "too_large");
+}
+
+/// Holds the first confirmation back at the wire until the cancelled event's bookings have been listed.
+#[derive(Default)]
+struct HoldBack {
+    listed: tokio::sync::Notify,
+    reached: tokio::sync::Notify,
+    done: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Tamper for HoldBack {
+    async fn before(&self, asked: &mut Asked) -> Vec<Asked> {
+        let confirms = asked.parameters["Item"]["d"]["M"]["is"]["S"] == "confirmed";
+        if confirms && !self.done.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.listed.notified().await;
+        }
+        Vec::new()
+    }
+
+    fn after(&self, asked: &Asked, _: &serde_json::Value) {
+        let event =
+            |value: &serde_json::Value| value["S"].as_str().is_some_and(|key| key.starts_with("evt_"));
+        let values = asked.parameters["ExpressionAttributeValues"].as_object();
+        if asked.parameters["IndexName"] == "second"
+            && values.is_some_and(|values| values.values().any(event))
+        {
+            self.listed.notify_one();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_booking_that_slips_past_the_cancelling_of_its_event_is_cancelled_all_the_same() {
+    let world = World::new().await;
+    let sale = world.sale(5, json!({"price": {"amount": 0, "currency": "EUR"}})).await;
+    let held = world.hold(&sale, 1).await;
+    let wire = std::sync::Arc::new(HoldBack::default());
+    world.whole.home().faults().tamper(Some(wire.clone()));
+    // And its answer is lost: the repeated write finds a booking that is there already.
+    world.whole.home().faults().add(Rule {
+        service: Some(Service::DynamoDb),
+        operation: Some("PutItem".to_owned()),
+        resource: Some("-booking".to_owned()),
+        fault: Fault::DropAnswer,
+        times: 1,
+    });
+    let order = world.order(&held, "a@example.org").await;
+    wire.reached.notified().await;
+    world.post(&format!("/v1/events/{}/cancel", sale.event)).by(&sale.organiser.token).send().await.ok();
+    world.settle().await;
+    assert_eq!(world.read_order(&held, &order).await["status"], "cancelled");
+    assert_eq!(world.sold(&sale).await, 0);
 }

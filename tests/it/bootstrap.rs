@@ -13,7 +13,8 @@ pub fn programs() -> std::path::PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut build = std::process::Command::new(cargo);
-    build.current_dir(root).args(["build", "--quiet", "--bins", "--workspace"]);
+    // With the tests, so that dependencies have the features they were just built with and nothing is built twice.
+    build.current_dir(root).args(["build", "--quiet", "--workspace", "--bins", "--tests"]);
     assert!(build.status().unwrap().success(), "the programs build");
     // target/debug/deps/it-… → target/debug
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()

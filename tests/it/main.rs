@@ -18,6 +18,7 @@ mod entry;
 mod faults;
 mod figures;
 mod identity;
+mod mutants;
 mod notification;
 mod order;
 mod outbox;

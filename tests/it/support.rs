@@ -123,6 +123,10 @@ impl World {
     }
 
     pub async fn with(options: WholeOptions) -> Self {
+        // What the functions log is shown when somebody asks for it.
+        if std::env::var_os("RUST_LOG").is_some() {
+            tessera::telemetry::start();
+        }
         let whole = Whole::start(options).await.expect("the home starts");
         let http = reqwest::Client::builder()
             .pool_max_idle_per_host(256)
@@ -320,7 +324,16 @@ impl World {
     }
 
     pub fn dead_letters(&self) -> u64 {
-        self.whole.dead_letters().unwrap()
+        let dead = self.whole.dead_letters().unwrap();
+        if dead > 0 {
+            let sqs = self.whole.home().sqs();
+            for queue in sqs.queues().unwrap().iter().filter(|queue| queue.name.ends_with("-dead")) {
+                for message in sqs.peek(&queue.name, 0, 10).unwrap() {
+                    eprintln!("in {}: {}", queue.name, message.body);
+                }
+            }
+        }
+        dead
     }
 }
 

@@ -91,8 +91,7 @@ pub async fn of_event(
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    let organisation = app.programme(id).await?.event.organisation;
-    app.authorize(caller.id, Action::ManageBookings, organisation).await?;
+    app.programme_for(caller.id, Action::ManageBookings, id).await?;
     page(&app, Listing::Second, id.to_string(), &paging).await
 }
 

@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use tessera::app::App;
 use tessera::auth::{Buyer, MaybeBuyer};
 use tessera::booking::store::{self, Wish};
-use tessera::booking::{Line, Quote};
+use tessera::booking::{Line, Quote, wanted};
 use tessera::catalogue::store::Programme;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
 use tessera::id::{EventId, GuestId, HoldId, OfferId};
 use tessera::money::Money;
-use tessera::pool::{HoldKey, Pool, add_up};
+use tessera::pool::{HoldKey, Pool};
 use tessera::sign::Purpose;
 use uuid::Uuid;
 
@@ -87,20 +87,12 @@ pub async fn take(
     let lines = price(&programme, &input.value.lines, now)?;
     let who = buyer.to_string();
     let tag = store::tag(&app, &who);
-    let mut wishes = Vec::new();
-    for (line, offer) in &lines {
-        wishes.push((offer.places(), line.quantity));
-        wishes.extend(
-            offer.terms.per_buyer.map(|limit| (Pool::allowance(offer.id, &tag, limit), line.quantity)),
-        );
-    }
-    // The tightest first: an allowance refuses more cheaply than a sold-out pool gives back.
-    wishes.sort_by_key(|(pool, _)| matches!(pool, Pool::Places { .. }));
+    let places = wanted(lines.iter().map(|(line, offer)| (*offer, line.quantity)), &tag)?;
     let replaces =
         input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
     let (until, print) =
         (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
-    let (places, around) = (add_up(wishes)?, pools(&programme, &tag));
+    let around = pools(&programme, &tag);
     let holder = store::holder(&app, &who, &key.0);
     let wish = Wish { holder, places: &places, until, print, replaces: &replaces, around: &around };
     let claims = store::hold(&app, &wish, now).await?;
@@ -251,19 +243,46 @@ pub async fn own(
     Ok(Json(OwnHolds { items: found.into_values().collect() }))
 }
 
-/// Let a hold go.
-#[utoipa::path(post, path = "/v1/holds/{id}/release", tag = "booking", security(("bearer" = [])),
-    params(("id" = HoldId, Path, description = "The hold"), OfEvent), responses((status = 204, description = "Let go")))]
+/// Where to look for a hold that is let go.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LetGo {
+    /// Its quote: says where its places are.
+    #[serde(default)]
+    #[schema(max_length = 20000)]
+    quote: Option<String>,
+    /// Without a quote, its event: every pool of it is looked through.
+    #[serde(default)]
+    event: Option<EventId>,
+}
+
+/// Let a hold go. Letting go again changes nothing.
+#[utoipa::path(post, path = "/v1/holds/{id}/release", tag = "booking", security(("bearer" = [])), request_body = LetGo,
+    params(("id" = HoldId, Path, description = "The hold")), responses((status = 204, description = "Let go")))]
 pub async fn release(
     State(app): State<App>,
     buyer: Buyer,
     Path(id): Path<HoldId>,
-    Params(query): Params<OfEvent>,
+    input: Input<LetGo>,
 ) -> Result<StatusCode> {
+    let now = app.clock.now();
     let tag = store::tag(&app, &buyer.to_string());
     let holder = own_key(id, &tag)?;
-    let programme = app.programme(query.event).await?;
-    store::let_go(&app, holder, app.clock.now()).await?;
-    store::clear(&app, &pools(&programme, &tag), holder).await?;
+    match input.value {
+        LetGo { quote: Some(sealed), .. } => {
+            let quote: Option<Quote> = app.sealer.open(Purpose::Quote, &sealed);
+            let quote = quote
+                .filter(|quote| quote.hold == id && quote.buyer == buyer)
+                .ok_or_else(|| Refusal::invalid("/quote", "is not the quote of this hold"))?;
+            store::let_go(&app, holder, now).await?;
+            store::give_back(&app, holder, &quote.claims).await?;
+        }
+        LetGo { event: Some(event), .. } => {
+            let programme = app.programme(event).await?;
+            store::let_go(&app, holder, now).await?;
+            store::clear(&app, &pools(&programme, &tag), holder).await?;
+        }
+        LetGo { .. } => return Err(Refusal::invalid("/quote", "the quote or the event is needed")),
+    }
     Ok(StatusCode::NO_CONTENT)
 }

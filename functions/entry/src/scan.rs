@@ -60,8 +60,7 @@ pub async fn scan(
     input: Input<Scan>,
 ) -> Result<Json<Admitted>> {
     let (Scan { event, gate, code }, now) = (input.value, app.clock.now());
-    let programme = app.programme(event).await?;
-    app.authorize(caller.id, Action::Scan, programme.event.organisation).await?;
+    let programme = app.programme_for(caller.id, Action::Scan, event).await?;
     let scan = ScanId::derive(&[&caller.id.to_string(), &key.0]);
     let look = Look { scan, gate: gate.as_str(), window: Window::of(&programme.event)?, now };
     let named = verifier.check(&code, event);
@@ -143,8 +142,7 @@ pub async fn log(
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<LogLine>>> {
-    let organisation = app.programme(id).await?.event.organisation;
-    app.authorize(caller.id, Action::ManageBookings, organisation).await?;
+    app.programme_for(caller.id, Action::ManageBookings, id).await?;
     let list = store::log(id);
     let query = Query::of(Listing::Primary, &list).newest_first();
     let line = |entry: &Entry| {

@@ -11,6 +11,7 @@
 //! | [`whole`] | [`whole::Whole`]: the home with its sandboxes, as `tessera` starts it and tests use it |
 //! | [`console`] | pages for the operator: what is wrong, queues, mail, payments, tables |
 //! | [`functions`] | which program is which function |
+//! | [`figures`] | what actions cost, beside what the design allows |
 //! | [`openapi`] | the API description of all functions |
 //! | `invoke` | how functions are called |
 //! | [`gateway`] | the API: routes, events, limits, CORS |
@@ -28,6 +29,7 @@
 
 pub mod console;
 mod error;
+pub mod figures;
 pub mod functions;
 pub mod gateway;
 mod invoke;

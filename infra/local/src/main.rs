@@ -6,10 +6,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use tessera::telemetry;
 use tessera_demo::Options as Demand;
 use tessera_local::whole::{Whole, WholeOptions};
-use tessera_local::{Listen, openapi};
-use tracing_subscriber::EnvFilter;
+use tessera_local::{Listen, figures, openapi};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How long requests and batches under way may take after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +33,8 @@ enum Command {
     Serve(Serve),
     /// Run a real on-sale against a home: 1,600 tickets, gone in seconds, then the gate, then the books
     Demo(Demo),
+    /// Print what each action costs: round trips and capacity units, beside what the design allows
+    Figures,
     /// Print the API description
     Openapi,
 }
@@ -50,7 +55,7 @@ struct Demo {
     speed: f64,
 }
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Args)]
 struct Serve {
@@ -76,10 +81,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(matches!(cli.command, Some(Command::Demo(_))));
+    log(matches!(cli.command, Some(Command::Demo(_) | Command::Figures)));
     let outcome = match cli.command {
         Some(Command::Serve(serve)) => self::serve(serve).await,
         Some(Command::Demo(demo)) => self::demo(demo).await,
+        Some(Command::Figures) => self::figures().await,
         Some(Command::Openapi) => describe(),
         None => self::serve(cli.serve).await,
     };
@@ -95,18 +101,15 @@ async fn main() -> ExitCode {
 /// Lines for people on a terminal, JSON elsewhere. The embedded stores report every refusal; those are the callers'
 /// business.
 fn log(quiet: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new(
-            if quiet { "error" } else { "info" }.to_owned() + ",dynoxide=error,s3s=error,s3s_fs=error",
-        )
-    });
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if std::io::stderr().is_terminal() {
-        lines.compact().with_target(false).try_init()
+    let level = if quiet { "error" } else { "info" };
+    let wanted = telemetry::wanted(&format!("{level},dynoxide=error,s3s=error,s3s_fs=error"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() {
+        lines.compact().with_target(false).boxed()
     } else {
-        lines.json().flatten_event(true).try_init()
+        lines.json().flatten_event(true).boxed()
     };
-    if let Err(error) = started {
+    if let Err(error) = tracing_subscriber::registry().with(lines.with_filter(wanted)).try_init() {
         say(&format!("tessera: no log: {error}"));
     }
 }
@@ -167,6 +170,11 @@ async fn demo(demo: Demo) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn figures() -> Result<(), Failure> {
+    write!(std::io::stdout(), "{}", figures::count().await?)?;
+    Ok(())
+}
+
 fn describe() -> Result<(), Failure> {
     std::io::stdout().write_all(openapi::text()?.as_bytes())?;
     Ok(())
@@ -179,7 +187,7 @@ fn banner(url: &str, data: &std::path::Path) {
          API page  {url}/docs\n  \
          Console   {url}/console\n  \
          Data      {}\n\n  \
-         Fill it with a demo from another terminal:  cargo run --release -- demo\n  \
+         Fill it with a demo from another terminal:  cargo run --release -- demo --url {url}\n  \
          Stop with Ctrl-C; the data stays.\n",
         data.display()
     ));

@@ -7,6 +7,7 @@
 //! | `s3` | the embedded S3 and the guard in front of its keys |
 //! | `sqs` | the queue server's endpoint and the queues of the template |
 //! | [`faults`] | what goes wrong on purpose, in front of all three |
+//! | [`tamper`] | a hand on the wire to the tables, for proofs |
 //! | `endpoint` | the HTTP/1.1 server all three share |
 
 pub(crate) mod dynamodb;
@@ -15,5 +16,6 @@ pub mod faults;
 pub(crate) mod s3;
 pub(crate) mod sqs;
 mod stream_records;
+pub mod tamper;
 
 pub(crate) use endpoint::serve;

@@ -7,11 +7,12 @@
 pub mod store;
 
 use crate::auth::Buyer;
+use crate::catalogue::Offer;
 use crate::error::{Code, Result};
 use crate::id::{BookingId, EventId, HoldId, OfferId, OrderId, OrganisationId};
 use crate::message::Message;
 use crate::money::Money;
-use crate::pool::Claim;
+use crate::pool::{Claim, Pool, add_up};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -193,6 +194,24 @@ impl Register {
             }
         }
     }
+}
+
+/// What a basket takes, each pool once: the places, and of offers with a limit per buyer the allowance of the buyer of
+/// this tag. Allowances come first: they refuse more cheaply than places are given back.
+///
+/// # Errors
+/// As [`add_up`].
+pub fn wanted<'a>(
+    lines: impl IntoIterator<Item = (&'a Offer, u32)>,
+    tag: &[u8; 32],
+) -> Result<Vec<(Pool, u32)>> {
+    let mut wanted = Vec::new();
+    for (offer, quantity) in lines {
+        wanted.push((offer.places(), quantity));
+        wanted.extend(offer.terms.per_buyer.map(|limit| (Pool::allowance(offer.id, tag, limit), quantity)));
+    }
+    wanted.sort_by_key(|(pool, _)| matches!(pool, Pool::Places { .. }));
+    add_up(wanted)
 }
 
 /// Until when a buyer may cancel: as long as the event has not begun. (Policies per offer come with refunds by policy.)

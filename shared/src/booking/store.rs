@@ -7,10 +7,10 @@
 //! | opened pool | pool | `opened` | pool id | | |
 //! | cancelling of an event | booking | event id | `cancelling` | | |
 
-use super::{Booking, By, CONFIRM_DAYS, Ending, Quote, Register, TOMBSTONE_DAYS};
+use super::{Booking, By, CONFIRM_DAYS, Ending, Register, TOMBSTONE_DAYS};
 use crate::app::App;
 use crate::catalogue;
-use crate::db::{Db, Item, Key, Position, Put, Stored, Table};
+use crate::db::{Db, Item, Key, Position, Stored, Table};
 use crate::error::{Code, Refusal, Result};
 use crate::id::{BookingId, EventId, HoldId};
 use crate::message::Message;
@@ -154,7 +154,7 @@ async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, quantity: u32, now: Times
     {
         return Code::LimitReached.refuse();
     }
-    if wish.replaces.is_empty() && app.hints.is_sold_out(pool, quantity, now) {
+    if wish.replaces.is_empty() && app.hints.is_sold_out(pool, wish.holder, quantity, now) {
         return out_of(pool).refuse();
     }
     let mark = Mark::new(quantity, wish.until, wish.print);
@@ -208,7 +208,7 @@ async fn look_and_take(
                 end(&app.db, wish.holder, Ending::Refused, now).await?;
                 give_back(app, wish.holder, &mine).await?;
             }
-            app.hints.sold_out(pool, quantity, now);
+            app.hints.sold_out(pool, quantity, &lanes, now);
             return out_of(pool).refuse();
         };
         for part in parts {
@@ -224,9 +224,8 @@ async fn look_and_take(
 async fn take_part(app: &App, wish: &Wish<'_>, pool: &Pool, part: &Part, now: Timestamp) -> Result<bool> {
     let Judged { dead, sold } = judge(&app.db, pool, part.lane, &part.judge, wish.replaces, now).await?;
     let back: u32 = dead.iter().map(|(_, mark)| mark.quantity).sum();
-    let promised: u32 = part.judge.iter().map(|(_, mark)| mark.quantity).sum();
     // If entries turned out to be sold, the part may not fit any more; putting the lane right is still worth the write.
-    let fits = sold.is_empty() || back == promised;
+    let fits = part.available + back >= part.quantity;
     let take = fits.then(|| (wish.holder, Mark::new(part.quantity, wish.until, wish.print)));
     if take.is_none() && dead.is_empty() && sold.is_empty() {
         return Ok(false);
@@ -378,30 +377,42 @@ pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
     let programme = app.programme(quote.event).await?;
     let off =
         order.is_cancelled() || matches!(programme.event.state, crate::catalogue::State::Cancelled { .. });
-    let first = match off {
+    let mut decided = match off {
         true => end(&app.db, holder, Ending::Released, now).await?,
-        false => confirm(app, holder, quote, &quote.claims, order, now).await?,
+        false => confirm(app, holder, &quote.claims, order, now).await?,
     };
-    match first {
-        Register::Confirmed { .. } | Register::Cancelled { .. } | Register::Lost { .. } => return Ok(()),
-        Register::Ended { .. } => {}
+    if matches!(decided, Register::Ended { .. })
+        && !off
+        && let Some(second) = again(app, holder.again(), order, now).await?
+    {
+        decided = second;
     }
-    if !off && again(app, holder.again(), order, now).await? {
-        return Ok(());
+    match decided {
+        Register::Cancelled { .. } | Register::Lost { .. } => {}
+        // Calling an event off writes the event and then lists its bookings: either that list has this one, or this
+        // look sees the event called off. It comes after every delivery, so a crash before it loses nothing.
+        Register::Confirmed { booking } => {
+            if called_off(app, quote.event).await? {
+                let (stored, _) = self::booking(&app.db, booking.id).await?;
+                app.db.change(stored, now, |register| register.cancel(By::Event, now)).await?;
+            }
+        }
+        Register::Ended { .. } => {
+            let stored = register_of(&app.db, holder).await?.ok_or(Code::NotFound)?;
+            app.db.change(stored, now, |register| register.lose(order.id, now)).await?;
+        }
     }
-    let stored = register_of(&app.db, holder).await?.ok_or(Code::NotFound)?;
-    app.db.change(stored, now, |register| register.lose(order.id, now)).await?;
     Ok(())
 }
 
 async fn confirm(
     app: &App,
     holder: HoldKey,
-    quote: &Quote,
     claims: &[Claim],
     order: &Order,
     now: Timestamp,
 ) -> Result<Register> {
+    let quote = &order.quote;
     let booking = Booking {
         id: BookingId::from_uuid(holder.id().uuid()),
         hold: holder.id(),
@@ -415,16 +426,7 @@ async fn confirm(
         confirmed: now,
     };
     let told = Message::BookingConfirmed { booking: booking.id, order: order.id };
-    let stored = match app.db.put_new(Register::Confirmed { booking }, vec![told], now).await? {
-        Put::Existed(stored) => return Ok(stored.value),
-        Put::Done(stored) => stored,
-    };
-    // Calling the event off lists its bookings after it has written the event: either that list has this one, or
-    // this second look sees the event called off.
-    if called_off(app, quote.event).await? {
-        return Ok(app.db.change(stored, now, |register| register.cancel(By::Event, now)).await?.value);
-    }
-    Ok(stored.value)
+    Ok(app.db.put_new(Register::Confirmed { booking }, vec![told], now).await?.stored().value)
 }
 
 async fn called_off(app: &App, event: EventId) -> Result<bool> {
@@ -432,28 +434,30 @@ async fn called_off(app: &App, event: EventId) -> Result<bool> {
     Ok(matches!(event.value.state, catalogue::State::Cancelled { .. }))
 }
 
-/// One fresh hold for money that came late, and its confirmation.
-async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Result<bool> {
+/// One fresh hold for money that came late, and its confirmation; `None` if there is nothing to be had.
+async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Result<Option<Register>> {
+    let booked = |register: Register| Some(register).filter(|register| register.booking().is_some());
     // An earlier delivery of the same message may have got this far.
     if let Some(register) = register_of(&app.db, holder).await? {
-        return Ok(register.value.booking().is_some());
+        return Ok(booked(register.value));
     }
     let programme = app.programme(order.quote.event).await?;
-    let places = order.quote.lines.iter().map(|line| {
+    let lines = order.quote.lines.iter().map(|line| {
         let offer = programme.offers.iter().find(|offer| offer.id == line.offer).ok_or(Code::NotFound)?;
-        Ok((offer.places(), line.quantity))
+        Ok((offer, line.quantity))
     });
-    let places = crate::pool::add_up(places.collect::<Result<Vec<_>>>()?)?;
+    let tag = tag(app, &order.quote.buyer.to_string());
+    let places = super::wanted(lines.collect::<Result<Vec<_>>>()?, &tag)?;
     let until = now + SignedDuration::from_mins(10);
     let wish = Wish { holder, places: &places, until, print: 0, replaces: &[], around: &[] };
     let claims = match hold(app, &wish, now).await {
         Ok(claims) => claims,
         Err(refusal) if [Code::SoldOut, Code::LimitReached, Code::HoldGone].contains(&refusal.code) => {
-            return Ok(false);
+            return Ok(None);
         }
         Err(refusal) => return Err(refusal),
     };
-    Ok(confirm(app, holder, &order.quote, &claims, order, now).await?.booking().is_some())
+    Ok(booked(confirm(app, holder, &claims, order, now).await?))
 }
 
 /// A caller's own holds in a pool that are neither decided nor over.

@@ -9,7 +9,8 @@ use super::{Event, Offer, State, Visibility};
 use crate::app::App;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{EventId, OfferId};
+use crate::id::{AccountId, EventId, OfferId};
+use crate::identity::Action;
 use futures_util::future::try_join;
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -126,6 +127,21 @@ impl App {
             }
             seen.programmes.insert(id, (now, programme.clone()));
         });
+        Ok(programme)
+    }
+
+    /// As [`Self::programme`], for those who may do `action` in the organisation that sells it.
+    ///
+    /// # Errors
+    /// As [`Self::programme`] and [`Self::authorize`].
+    pub async fn programme_for(
+        &self,
+        account: AccountId,
+        action: Action,
+        id: EventId,
+    ) -> Result<Arc<Programme>> {
+        let programme = self.programme(id).await?;
+        self.authorize(account, action, programme.event.organisation).await?;
         Ok(programme)
     }
 

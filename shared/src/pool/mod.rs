@@ -299,8 +299,16 @@ pub struct Part {
     pub lane: u32,
     /// How many places.
     pub quantity: u32,
+    /// Places that were left in the lane.
+    pub available: u32,
     /// Entries that must be judged first because the lane is short without them.
     pub judge: Vec<(HoldKey, Mark)>,
+}
+
+impl Part {
+    const fn of(lane: &Lane, quantity: u32, judge: Vec<(HoldKey, Mark)>) -> Self {
+        Self { lane: lane.number, quantity, available: lane.available, judge }
+    }
 }
 
 /// Where to take `quantity` places from, looking at all lanes: one lane that has them all, else one that would have
@@ -320,7 +328,7 @@ pub fn plan(
     let ring =
         || lanes[start..].iter().chain(&lanes[..start]).filter(|lane| !lane.entries.contains_key(&holder));
     if let Some(lane) = ring().find(|lane| lane.available >= quantity) {
-        return Some(vec![Part { lane: lane.number, quantity, judge: Vec::new() }]);
+        return Some(vec![Part::of(lane, quantity, Vec::new())]);
     }
     let ended = |lane: &Lane| -> Vec<(HoldKey, Mark)> {
         let over =
@@ -335,9 +343,9 @@ pub fn plan(
         let judge = ended(lane);
         let reach = reach(lane, &judge);
         if reach >= quantity {
-            return Some(vec![Part { lane: lane.number, quantity, judge }]);
+            return Some(vec![Part::of(lane, quantity, judge)]);
         }
-        parts.push((reach, Part { lane: lane.number, quantity: reach, judge }));
+        parts.push((reach, Part::of(lane, reach, judge)));
     }
     // The fullest lanes first: the fewest parts.
     parts.sort_by_key(|(reach, _)| std::cmp::Reverse(*reach));
@@ -429,7 +437,7 @@ mod tests {
     fn one_lane_with_room_is_preferred_to_anything_else() {
         let lanes = [lane(0, 1, &[(1, Mark::new(5, at(0), 0))]), lane(1, 3, &[])];
         let plan = plan(&lanes, key(9), 2, &[], at(10)).unwrap();
-        assert_eq!(plan, [Part { lane: 1, quantity: 2, judge: vec![] }]);
+        assert_eq!(plan, [Part { lane: 1, quantity: 2, available: 3, judge: vec![] }]);
     }
 
     #[test]

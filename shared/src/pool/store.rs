@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -305,8 +305,17 @@ pub struct Hints(Arc<Mutex<HashMap<String, Hint>>>);
 #[derive(Debug, Default)]
 struct Hint {
     lanes: Vec<Option<u32>>,
-    sold_out: Option<(u32, Timestamp)>,
+    sold_out: Option<SoldOut>,
     left: Option<(u32, Timestamp)>,
+}
+
+/// So many places were not to be had, a moment ago.
+#[derive(Debug)]
+struct SoldOut {
+    least: u32,
+    at: Timestamp,
+    /// Who held something then: their repeated requests are not refused, but find what they have.
+    holders: HashSet<HoldKey>,
 }
 
 impl Hints {
@@ -337,17 +346,21 @@ impl Hints {
         self.with(pool, |hint| hint.lanes[lane as usize] = Some(available));
     }
 
-    /// Notes that `quantity` places were not to be had.
-    pub fn sold_out(&self, pool: &Pool, quantity: u32, now: Timestamp) {
-        self.with(pool, |hint| hint.sold_out = Some((quantity, now)));
+    /// Notes that `quantity` places were not to be had in these lanes.
+    pub fn sold_out(&self, pool: &Pool, quantity: u32, lanes: &[Lane], now: Timestamp) {
+        let held = lanes.iter().flat_map(|lane| &lane.entries).filter(|(_, mark)| !mark.is_sold());
+        let holders = held.map(|(holder, _)| *holder).collect();
+        self.with(pool, |hint| hint.sold_out = Some(SoldOut { least: quantity, at: now, holders }));
     }
 
-    /// Whether so many were not to be had within the last second.
+    /// Whether so many were not to be had within the last second, and this holder had none.
     #[must_use]
-    pub fn is_sold_out(&self, pool: &Pool, quantity: u32, now: Timestamp) -> bool {
+    pub fn is_sold_out(&self, pool: &Pool, holder: HoldKey, quantity: u32, now: Timestamp) -> bool {
         self.with(pool, |hint| {
-            hint.sold_out.is_some_and(|(least, at)| {
-                quantity >= least && now.duration_since(at).as_millis().abs() < 1000
+            hint.sold_out.as_ref().is_some_and(|verdict| {
+                quantity >= verdict.least
+                    && now.duration_since(verdict.at).as_millis().abs() < 1000
+                    && !verdict.holders.contains(&holder)
             })
         })
     }

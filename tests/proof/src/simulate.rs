@@ -216,6 +216,7 @@ enum Stage {
 struct Part {
     lane: usize,
     quantity: u32,
+    available: u32,
     judge: Vec<(HoldKey, Mark)>,
     dead: Vec<(HoldKey, Mark)>,
     sold: Vec<(HoldKey, Mark)>,
@@ -223,8 +224,8 @@ struct Part {
 
 impl From<tessera::pool::Part> for Part {
     fn from(part: tessera::pool::Part) -> Self {
-        let tessera::pool::Part { lane, quantity, judge } = part;
-        Self { lane: lane as usize, quantity, judge, dead: Vec::new(), sold: Vec::new() }
+        let tessera::pool::Part { lane, quantity, available, judge } = part;
+        Self { lane: lane as usize, quantity, available, judge, dead: Vec::new(), sold: Vec::new() }
     }
 }
 
@@ -446,7 +447,7 @@ impl Run {
         let holder = HoldKey::new(&tag, &hash);
         let instance = usize::try_from(self.dice.below(INSTANCES as u64)).unwrap();
         let now = moment(self.now);
-        if self.hints[instance].is_sold_out(&self.pool, quantity, now) {
+        if self.hints[instance].is_sold_out(&self.pool, holder, quantity, now) {
             self.figures.sold_out += 1;
             self.figures.remembered += 1;
             let stale = self.last_short(quantity) + 2 * SECOND < self.now;
@@ -591,8 +592,8 @@ impl Run {
             }
             Stage::Write(mut parts) => {
                 let part = parts.remove(0);
-                let promised = part.dead.len() + part.sold.len();
-                let fits = part.sold.is_empty() || part.dead.len() == promised;
+                let back: u32 = part.dead.iter().map(|(_, mark)| mark.quantity).sum();
+                let fits = part.available + back >= part.quantity;
                 let mark = self.mark(id, part.quantity);
                 let done = self.write(part.lane, fits.then_some((holder, mark)), &part.dead, &part.sold);
                 if done && fits {
@@ -666,7 +667,12 @@ impl Run {
             }
             Stage::Register if self.requests[id].verdict => {
                 let request = &self.requests[id];
-                self.hints[request.instance].sold_out(&self.pool, request.quantity, moment(request.began));
+                self.hints[request.instance].sold_out(
+                    &self.pool,
+                    request.quantity,
+                    &request.seen,
+                    moment(request.began),
+                );
                 self.figures.remembered += 1;
                 self.sold_out(id, 2 * SECOND);
             }
@@ -804,7 +810,12 @@ impl Run {
             }
         }
         let request = &self.requests[id];
-        self.hints[request.instance].sold_out(&self.pool, request.quantity, moment(request.began));
+        self.hints[request.instance].sold_out(
+            &self.pool,
+            request.quantity,
+            &request.seen,
+            moment(request.began),
+        );
         if self.way.shares
             && self.verdict.is_none_or(|(at, least)| at + SECOND / 2 < self.now || request.quantity < least)
         {

@@ -7,6 +7,7 @@
 use super::endpoint::{Dropped, Handler, answer, serve};
 use super::faults::{Faults, Service};
 use super::stream_records::StreamRecords;
+use super::tamper::{Asked, Hand};
 use crate::error::HomeError;
 use crate::template::{Settings, Table};
 use axum::body::Body;
@@ -468,7 +469,11 @@ impl Handler for Connection {
                 | "ExecuteTransaction"
                 | "BatchExecuteStatement"
         );
-        let answered = self.forward(Request::from_parts(parts, Full::new(body.clone()))).await;
+        let request = Request::from_parts(parts, Full::new(body));
+        let answered = match faults.hand() {
+            None => self.forward(request).await,
+            Some(hand) => self.tampered(&hand, request).await,
+        };
         match &written {
             Some(table) => tables.changed(Some(table)),
             None if many => tables.changed(None),
@@ -486,6 +491,35 @@ impl Handler for Connection {
 }
 
 impl Connection {
+    /// Forwards what a hand on the wire makes of a request.
+    async fn tampered(&self, hand: &Hand, request: Request<Full<Bytes>>) -> Result<Response<Body>, String> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let (api, operation) = parts
+            .headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok()?.split_once('.'))
+            .ok_or("a request without a target")?;
+        let parameters = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        let mut asked = Asked { operation: operation.to_owned(), parameters };
+        let request = |asked: &Asked| -> Result<_, String> {
+            let mut request = Request::new(Full::new(Bytes::from(asked.parameters.to_string())));
+            (*request.method_mut(), *request.uri_mut()) = (parts.method.clone(), parts.uri.clone());
+            *request.headers_mut() = parts.headers.clone();
+            request.headers_mut().remove(http::header::CONTENT_LENGTH);
+            let target = format!("{api}.{}", asked.operation).parse();
+            request.headers_mut().insert("x-amz-target", target.map_err(|_| "no operation".to_owned())?);
+            Ok(request)
+        };
+        for first in hand.before(&mut asked).await {
+            drop(self.forward(request(&first)?).await?);
+        }
+        let (parts, body) = self.forward(request(&asked)?).await?.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        hand.after(&asked, &serde_json::from_slice(&body).map_err(|error| error.to_string())?);
+        Ok(Response::from_parts(parts, Body::from(body)))
+    }
+
     async fn forward(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, String> {
         let mut upstream = self.upstream.lock().await;
         let ready = match upstream.as_mut() {

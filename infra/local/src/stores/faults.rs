@@ -6,6 +6,7 @@
 //! was under way counts as failed, as if the process had died.
 
 use super::endpoint::answer;
+use super::tamper::Hand;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use std::fmt;
@@ -96,6 +97,7 @@ struct State {
     rules: Vec<Rule>,
     crash: Option<(u64, Side)>,
     hook: Option<Hook>,
+    hand: Option<Hand>,
 }
 
 impl Default for Faults {
@@ -143,13 +145,23 @@ impl Faults {
         self.change(|state| state.hook = hook);
     }
 
+    /// Puts a hand on the wire to the tables; `None` takes it away.
+    pub fn tamper(&self, hand: Option<Hand>) {
+        self.change(|state| state.hand = hand);
+    }
+
+    /// The hand on the wire to the tables.
+    pub(super) fn hand(&self) -> Option<Hand> {
+        if self.armed.load(Ordering::SeqCst) { self.state().hand.clone() } else { None }
+    }
+
     /// How many calls there were.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Takes back every rule and ends a crash. A hook stays.
+    /// Takes back every rule and ends a crash. A hook and a hand stay.
     pub fn clear(&self) {
         self.change(|state| {
             state.rules.clear();
@@ -168,7 +180,8 @@ impl Faults {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let armed = !state.rules.is_empty() || state.crash.is_some() || state.hook.is_some();
+        let armed =
+            !state.rules.is_empty() || state.crash.is_some() || state.hook.is_some() || state.hand.is_some();
         self.armed.store(armed, Ordering::SeqCst);
     }
 

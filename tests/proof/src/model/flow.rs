@@ -75,6 +75,7 @@ enum At {
 struct Part {
     lane: u8,
     quantity: u32,
+    available: u32,
     judge: Vec<(Holder, Mark)>,
 }
 
@@ -404,7 +405,7 @@ impl Flow<'_> {
                     holding.at = At::Part(parts, judging);
                     return None;
                 }
-                let fits = judging.sold.is_empty() || sum(&judging.dead) == sum(&part.judge);
+                let fits = part.available + sum(&judging.dead) >= part.quantity;
                 let take = fits.then(|| (holding.holder, Mark::new(part.quantity, at(holding.until), 0)));
                 let change = Change { take, reclaim: &judging.dead, settle: &judging.sold };
                 let done = world.write(self.engine, part.lane, &change) && fits;
@@ -485,6 +486,7 @@ impl Flow<'_> {
             let part = |part: tessera::pool::Part| Part {
                 lane: first + u8::try_from(part.lane).unwrap(),
                 quantity: part.quantity,
+                available: part.available,
                 judge: part.judge.iter().map(|(known, mark)| (self.holder(*known), *mark)).collect(),
             };
             holding.last = None;

@@ -1,0 +1,338 @@
+//! What actions cost: round trips and capacity units, counted by the store's own accounting beside what the design allows.
+//!
+//! Each action is done several times on a home that does nothing else; what most of the runs cost is the figure (now and
+//! then one pays for reading the catalogue anew, as one in two seconds does).
+
+use crate::whole::{Whole, WholeOptions};
+use jiff::SignedDuration;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use tessera::telemetry::Tally;
+
+/// Anything that keeps the figures from being counted.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How often each action is done.
+const RUNS: usize = 7;
+/// How long a home may take to come to rest.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What one action cost.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Cost {
+    /// Calls to the store.
+    pub round_trips: u64,
+    /// Capacity units of calls that write, listings included.
+    pub write_units: f64,
+    /// Capacity units of calls that read.
+    pub read_units: f64,
+}
+
+/// One action.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// What is done.
+    pub action: &'static str,
+    /// What it cost.
+    pub cost: Cost,
+    /// Round trips that the design allows, where it says.
+    pub trips_allowed: Option<u64>,
+    /// Write units that the design allows, where it says.
+    pub writes_allowed: Option<f64>,
+}
+
+/// The figures of all actions.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Table {
+    /// In the order of a sale.
+    pub rows: Vec<Row>,
+}
+
+impl Table {
+    /// The cost of an action, by its name.
+    #[must_use]
+    pub fn of(&self, action: &str) -> Option<Cost> {
+        self.rows.iter().find(|row| row.action == action).map(|row| row.cost)
+    }
+
+    /// Write units of the engine for one paid booking, when of a hundred holds seventy are paid and the others end
+    /// because somebody needs their places: the bound is 3.3, listings not counted.
+    #[must_use]
+    pub fn paid_booking(&self) -> Option<f64> {
+        let paid = 0.7;
+        let writes = |action| Some(self.of(action)?.write_units);
+        let (hold, expired) = (writes(HOLD)?, writes(EXPIRED)? - writes(HOLD)?);
+        Some(hold / paid + expired * (1.0 - paid) / paid + writes(CONFIRM)? - LISTINGS)
+    }
+}
+
+const HOLD: &str = "hold";
+const SOLD_OUT: &str = "refused as sold out, within a second of knowing";
+const EXPIRED: &str = "hold that needs the place of an expired one";
+const CONFIRM: &str = "confirm a paid booking";
+/// A booking is listed by its buyer and by its event.
+const LISTINGS: f64 = 2.0;
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| action | round trips | allowed | write units | allowed | read units |")?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
+        for Row { action, cost, trips_allowed, writes_allowed } in &self.rows {
+            let Cost { round_trips, write_units, read_units } = cost;
+            let trips = trips_allowed.map_or_else(String::new, |trips| trips.to_string());
+            let writes = writes_allowed.map_or_else(String::new, |writes| writes.to_string());
+            writeln!(f, "| {action} | {round_trips} | {trips} | {write_units} | {writes} | {read_units} |")?;
+        }
+        let paid = self.paid_booking().unwrap_or(f64::NAN);
+        writeln!(
+            f,
+            "\nWrite units of a paid booking at 70 % conversion, without listings: {paid:.2} (design: 3.3)"
+        )
+    }
+}
+
+/// A home and the people who use it.
+struct Counter<'a> {
+    whole: &'a Whole,
+    http: reqwest::Client,
+    keys: u32,
+}
+
+struct Person {
+    token: String,
+}
+
+struct Sale {
+    offer: String,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+impl Counter<'_> {
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        by: &str,
+        body: Value,
+    ) -> Result<(u16, Value), Failure> {
+        self.keys += 1;
+        // A guest's key is all that tells guests from each other.
+        let key = format!("00000000-0000-4000-8000-{:012}", self.keys);
+        let mut request = self.http.request(method, format!("{}{path}", self.whole.url()));
+        if !by.is_empty() {
+            request = request.bearer_auth(by);
+        }
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.header("Idempotency-Key", key).send().await?;
+        let status = answer.status().as_u16();
+        let bytes = answer.bytes().await?;
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    async fn ask(&mut self, method: Method, path: &str, by: &str, body: Value) -> Result<Value, Failure> {
+        match self.send(method.clone(), path, by, body).await? {
+            (status, answer) if status < 300 => Ok(answer),
+            (status, answer) => Err(format!("{method} {path}: {status} {answer}").into()),
+        }
+    }
+
+    async fn post(&mut self, path: &str, by: &str, body: Value) -> Result<Value, Failure> {
+        self.ask(Method::POST, path, by, body).await
+    }
+
+    async fn settle(&self) -> Result<(), Failure> {
+        self.whole.settle(PATIENCE).await.map_err(Into::into)
+    }
+
+    async fn organiser(&mut self) -> Result<Person, Failure> {
+        let (email, password) = ("organiser@example.org", "counts every unit");
+        let account = json!({"email": email, "password": password, "name": "Ada"});
+        self.post("/v1/accounts", "", account).await?;
+        self.settle().await?;
+        let mail = self.whole.mail().list(Some(email), 0, 1)?.pop().ok_or("no mail came")?;
+        let code = mail.subject.split(' ').next().unwrap_or_default();
+        self.post("/v1/accounts/verify", "", json!({"email": email, "code": code})).await?;
+        let session = self.post("/v1/sessions", "", json!({"email": email, "password": password})).await?;
+        Ok(Person { token: text(&session["access_token"]) })
+    }
+
+    async fn sale(&mut self, by: &Person, capacity: u32, price: u32) -> Result<Sale, Failure> {
+        let organisation =
+            text(&self.post("/v1/organisations", &by.token, json!({"name": "Org"})).await?["id"]);
+        let starts =
+            (self.whole.clock().now() + SignedDuration::from_hours(240)).strftime("%Y-%m-%dT%H:%M:%S");
+        let event = json!({"organisation": organisation, "name": "Midsummer", "city": "Berlin", "venue": "Hall",
+            "starts": {"local": starts.to_string(), "zone": "Europe/Berlin"}});
+        let event = text(&self.post("/v1/events", &by.token, event).await?["id"]);
+        let offer = json!({"name": "Standing", "price": {"amount": price, "currency": "EUR"}, "capacity": capacity,
+            "per_order": 40});
+        let offer = text(&self.post(&format!("/v1/events/{event}/offers"), &by.token, offer).await?["id"]);
+        self.post(&format!("/v1/events/{event}/publish"), &by.token, Value::Null).await?;
+        self.settle().await?;
+        Ok(Sale { offer })
+    }
+
+    fn basket(sale: &Sale, quantity: u32) -> Value {
+        json!({"lines": [{"offer": sale.offer, "quantity": quantity}]})
+    }
+
+    async fn hold(&mut self, sale: &Sale, quantity: u32) -> Result<Value, Failure> {
+        self.post("/v1/holds", "", Self::basket(sale, quantity)).await
+    }
+
+    /// Orders what is held and pays, if it costs anything; until everything that follows has been done.
+    async fn buy(&mut self, hold: &Value) -> Result<Value, Failure> {
+        let by = text(&hold["guest_token"]);
+        let contact = json!({"name": "Grace Hopper", "email": "grace@example.org"});
+        let order = json!({"quote": hold["quote"], "contact": contact});
+        let order = self.post("/v1/orders", &by, order).await?;
+        let path = format!("/v1/orders/{}", text(&order["id"]));
+        if order["total"]["amount"] != 0 {
+            let payment = self.post(&format!("{path}/payments"), &by, json!({"provider": "stripe"})).await?;
+            let secret = text(&payment["client_secret"]);
+            let intent = secret.split("_secret_").next().unwrap_or_default();
+            self.whole.stripe().confirm(intent, "pm_card_visa")?;
+        }
+        self.settle().await?;
+        let order = self.ask(Method::GET, &path, &by, Value::Null).await?;
+        if order["status"] == "confirmed" { Ok(order) } else { Err(format!("not confirmed: {order}").into()) }
+    }
+
+    fn look(&self) -> BTreeMap<String, Tally> {
+        let tallies = self.whole.home().meter().tallies();
+        tallies.into_iter().map(|(action, tally)| (action.to_string(), tally)).collect()
+    }
+}
+
+/// What was added between two looks under these actions; under any, if none is named.
+fn between(before: &BTreeMap<String, Tally>, after: &BTreeMap<String, Tally>, actions: &[&str]) -> Cost {
+    let mut sum = Cost::default();
+    for (action, is) in after {
+        // The outbox and the schedules have a pace of their own.
+        let wanted = match actions {
+            [] => !action.starts_with("schedule ") && !action.is_empty(),
+            some => some.contains(&action.as_str()),
+        };
+        if wanted {
+            let was = before.get(action).copied().unwrap_or_default();
+            sum.round_trips += is.round_trips - was.round_trips;
+            sum.write_units += is.write_units - was.write_units;
+            sum.read_units += is.read_units - was.read_units;
+        }
+    }
+    sum
+}
+
+/// What most runs cost.
+fn usual(costs: &[Cost]) -> Cost {
+    let often = |cost: &&Cost| costs.iter().filter(|other| other == cost).count();
+    costs.iter().max_by_key(often).copied().unwrap_or_default()
+}
+
+/// Counts on a fresh home. Takes some seconds.
+///
+/// # Errors
+/// Whatever keeps a step from being done.
+pub async fn count() -> Result<Table, Failure> {
+    let parameters = vec![("HoldSeconds".to_owned(), "60".to_owned())];
+    let whole = Whole::start(WholeOptions { parameters, ..WholeOptions::default() }).await?;
+    let counted = count_on(&whole).await;
+    whole.stop(PATIENCE).await?;
+    counted
+}
+
+async fn count_on(whole: &Whole) -> Result<Table, Failure> {
+    let mut counter = Counter { whole, http: reqwest::Client::new(), keys: 0 };
+    let organiser = counter.organiser().await?;
+    let mut rows = Vec::new();
+    let mut row = |action, costs: &[Cost], trips_allowed, writes_allowed| {
+        rows.push(Row { action, cost: usual(costs), trips_allowed, writes_allowed });
+    };
+
+    let sale = counter.sale(&organiser, 5_000, 2_500).await?;
+    let mut holds = Vec::new();
+    let mut confirms = Vec::new();
+    let mut purchases = Vec::new();
+    let mut cancels = Vec::new();
+    let mut releases = Vec::new();
+    for _ in 0..RUNS {
+        let before = counter.look();
+        let hold = counter.hold(&sale, 1).await?;
+        holds.push(between(&before, &counter.look(), &["POST /v1/holds"]));
+        let order = counter.buy(&hold).await?;
+        let after = counter.look();
+        confirms.push(between(&before, &after, &["booking payment.authorized.v1"]));
+        purchases.push(between(&before, &after, &[]));
+        let by = text(&hold["guest_token"]);
+        counter.post(&format!("/v1/bookings/{}/cancel", text(&order["booking"])), &by, Value::Null).await?;
+        counter.settle().await?;
+        let cancelled = ["POST /v1/bookings/{id}/cancel", "booking booking.cancelled.v1"];
+        cancels.push(between(&after, &counter.look(), &cancelled));
+
+        let hold = counter.hold(&sale, 1).await?;
+        let (before, by) = (counter.look(), text(&hold["guest_token"]));
+        let release = format!("/v1/holds/{}/release", text(&hold["id"]));
+        counter.post(&release, &by, json!({"quote": hold["quote"]})).await?;
+        releases.push(between(&before, &counter.look(), &["POST /v1/holds/{id}/release"]));
+    }
+    row(HOLD, &holds, Some(1), Some(1.0));
+
+    let mut refusals = Vec::new();
+    let small = counter.sale(&organiser, 1, 0).await?;
+    counter.hold(&small, 1).await?;
+    counter.send(Method::POST, "/v1/holds", "", Counter::basket(&small, 1)).await?;
+    for _ in 0..RUNS {
+        let before = counter.look();
+        let (status, refused) =
+            counter.send(Method::POST, "/v1/holds", "", Counter::basket(&small, 1)).await?;
+        if status != 409 {
+            return Err(format!("its only place is held, and yet: {status} {refused}").into());
+        }
+        refusals.push(between(&before, &counter.look(), &["POST /v1/holds"]));
+    }
+    row(SOLD_OUT, &refusals, Some(0), Some(0.0));
+
+    let mut expired = Vec::new();
+    while expired.len() < RUNS {
+        let sale = counter.sale(&organiser, 2, 0).await?;
+        let kept = counter.hold(&sale, 1).await?;
+        counter.buy(&kept).await?;
+        counter.hold(&sale, 1).await?;
+        let tidied = |look: &BTreeMap<String, Tally>| look.get("schedule tidy").map_or(0, |tally| tally.runs);
+        let earlier = counter.look();
+        whole.advance(SignedDuration::from_secs(61)).await;
+        counter.settle().await?;
+        let before = counter.look();
+        counter.hold(&sale, 1).await?;
+        let after = counter.look();
+        // The tidy, every five minutes, may have been quicker than the buyer.
+        if tidied(&earlier) == tidied(&after) {
+            expired.push(between(&before, &after, &["POST /v1/holds"]));
+        }
+    }
+    row(EXPIRED, &expired, None, Some(2.0));
+    row(CONFIRM, &confirms, None, Some(1.0 + LISTINGS));
+
+    let free = counter.sale(&organiser, 5_000, 0).await?;
+    let mut registrations = Vec::new();
+    for _ in 0..RUNS {
+        let before = counter.look();
+        let hold = counter.hold(&free, 1).await?;
+        counter.buy(&hold).await?;
+        let engine = ["POST /v1/holds", "booking order.free_placed.v1"];
+        registrations.push(between(&before, &counter.look(), &engine));
+    }
+    row("hold and confirm a free booking", &registrations, None, Some(2.0 + LISTINGS));
+    row("let a hold go", &releases, None, Some(2.0));
+    row("cancel a booking", &cancels, None, Some(2.0 + LISTINGS));
+    row("paid purchase, all capabilities, mail included", &purchases, None, None);
+    Ok(Table { rows })
+}
