@@ -1,0 +1,31 @@
+//! Three proofs of the capacity engine, each of a kind that the others cannot give.
+//!
+//! | module | what it checks | how |
+//! |---|---|---|
+//! | [`model`] | the design: every interleaving of store calls, crashes and repeated messages, in small worlds | stateright visits every state |
+//! | [`histories`] | the engine itself on a local home | recorded histories are checked for linearizability |
+//! | [`simulate`] | what a sale at 20,000 requests a second costs | a simulation of discrete events, with the real lane-choosing code |
+//!
+//! Each runs in two sizes ([`Size`]): `ci` in every test run, `night` when there is time. The program `proof` prints what
+//! was checked as a table; the tests assert it.
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+pub mod histories;
+pub mod model;
+pub mod simulate;
+
+/// How much is checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Size {
+    /// Well under a minute.
+    Ci,
+    /// As much as a night allows.
+    Night,
+}

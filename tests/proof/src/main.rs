@@ -1,0 +1,34 @@
+//! Runs the proofs and prints what was checked.
+
+use clap::{Parser, Subcommand};
+use tessera_proof::{Size, histories, model, simulate};
+
+#[derive(Parser)]
+#[command(about = "Proofs of the capacity engine")]
+struct Arguments {
+    #[command(subcommand)]
+    proof: Proof,
+    /// How much is checked.
+    #[arg(long, value_enum, default_value = "ci", global = true)]
+    size: Size,
+}
+
+#[derive(Subcommand)]
+enum Proof {
+    /// Check the design in every interleaving of small worlds.
+    Model,
+    /// Check recorded histories of the engine for linearizability.
+    Histories,
+    /// Simulate a sale at 20,000 requests a second.
+    Simulate,
+}
+
+fn main() -> std::process::ExitCode {
+    let Arguments { proof, size } = Arguments::parse();
+    let holds = match proof {
+        Proof::Model => model::print(size),
+        Proof::Histories => histories::print(size),
+        Proof::Simulate => simulate::print(size),
+    };
+    if holds { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+}
