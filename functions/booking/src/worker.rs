@@ -77,17 +77,21 @@ async fn order_cancelled(app: &App, order: OrderId) -> Result<()> {
     let now = app.clock.now();
     let order = order::store::order(&app.db, order).await?.value;
     let holder = HoldKey::of(order.quote.hold).ok_or(Code::NotFound)?;
-    match store::end(&app.db, holder, Ending::Released, now).await? {
-        Register::Ended { .. } | Register::Lost { .. } => {
-            store::give_back(app, holder, &order.quote.claims).await
+    let mut claims = order.quote.claims.as_slice();
+    // Late money may have had a second hold, or may be about to take it: both are decided.
+    for holder in [holder, holder.again()] {
+        match store::end(&app.db, holder, Ending::Released, now).await? {
+            Register::Ended { .. } | Register::Lost { .. } => store::give_back(app, holder, claims).await?,
+            Register::Cancelled { .. } => {}
+            Register::Confirmed { booking } => {
+                let (register, _) = store::booking(&app.db, booking.id).await?;
+                app.db.change(register, now, |register| register.cancel(By::Buyer, now)).await?;
+            }
         }
-        Register::Cancelled { .. } => Ok(()),
-        Register::Confirmed { booking } => {
-            let (register, _) = store::booking(&app.db, booking.id).await?;
-            app.db.change(register, now, |register| register.cancel(By::Buyer, now)).await?;
-            Ok(())
-        }
+        // What the second took is known to whoever took it; its entries end with their time.
+        claims = &[];
     }
+    Ok(())
 }
 
 /// The money is gone. Mostly because the booking is; but an authorisation can also run out before it is captured, and

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tessera::app::App;
 use tessera::catalogue::{Event, Offer, State as EventState, Visibility, store};
+use tessera::clock::sortable;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Params, Path, cacheable};
@@ -44,7 +45,7 @@ pub async fn list(
     let paging = Paging { limit: search.limit, cursor: search.cursor };
     let city = store::city(&search.city);
     let from = search.from.unwrap_or_else(|| app.clock.now());
-    let query = Query::of(Listing::First, &city).from(from);
+    let query = Query::of(Listing::First, &city).from(sortable(from));
     let page = app.page(&city, query, &paging, |event: &Event| EventView::new(event).map(Some)).await?;
     cacheable(&headers, &page, 5)
 }

@@ -128,16 +128,18 @@ async fn serve(serve: Serve) -> Result<(), Failure> {
         retry_delay: Duration::from_secs(2),
     };
     let whole = Whole::start(options).await?;
+    let stop = stopped()?;
     banner(whole.url(), &serve.data);
-    stopped().await;
+    stop.await;
     say("\nstopping; Ctrl-C again to stop at once");
+    let again = stopped()?;
     tokio::select! {
         ended = whole.stop(PATIENCE) => {
             if let Err(error) = ended {
                 tracing::warn!(%error, "stopped with work under way; it begins again at the next start");
             }
         }
-        () = stopped() => {}
+        () = again => {}
     }
     Ok(())
 }
@@ -162,7 +164,7 @@ async fn demo(demo: Demo) -> Result<(), Failure> {
     let demand = Demand { capacity: demo.capacity, seed: demo.seed, speed: demo.speed, ..Demand::new(url) };
     tokio::select! {
         report = tessera_demo::run(demand) => drop(report?),
-        () = stopped() => return Err("stopped before the end".into()),
+        () = stopped()? => return Err("stopped before the end".into()),
     }
     if let Some(own) = own {
         own.stop(PATIENCE).await?;
@@ -193,21 +195,26 @@ fn banner(url: &str, data: &std::path::Path) {
     ));
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn stopped() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _interrupted = interrupted => {}
-                _terminated = terminated.recv() => {}
-            }
-            return;
+/// Ctrl-C or SIGTERM, listened for from the call on: who has read that the home is up may stop it at once.
+#[cfg(unix)]
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupted, mut terminated) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _interrupted = interrupted.recv() => {}
+            _terminated = terminated.recv() => {}
         }
-    }
-    if let Err(error) = interrupted.await {
-        tracing::error!(%error, "signals cannot be waited for");
-    }
+    })
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "signals cannot be waited for");
+        }
+    })
 }

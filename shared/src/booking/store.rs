@@ -10,13 +10,14 @@
 use super::{Booking, By, CONFIRM_DAYS, Ending, Register, TOMBSTONE_DAYS};
 use crate::app::App;
 use crate::catalogue;
+use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Position, Stored, Table};
 use crate::error::{Code, Refusal, Result};
 use crate::id::{BookingId, EventId, HoldId};
 use crate::message::Message;
 use crate::order::Order;
 use crate::pool::store::{LaneWrite, Outcome, read, release, write};
-use crate::pool::{Claim, HoldKey, Lane, Mark, Part, Pool, plan};
+use crate::pool::{Claim, HoldKey, Lane, Mark, Part, Pool, exactly, plan, still_there, within_reach};
 use crate::sign::Purpose;
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -48,7 +49,7 @@ impl Item for Register {
 }
 
 fn place(booking: &Booking) -> String {
-    format!("{}#{}", booking.confirmed, booking.id)
+    format!("{}#{}", sortable(booking.confirmed), booking.id)
 }
 
 pub(super) fn register_key(key: HoldKey) -> Key {
@@ -126,8 +127,7 @@ pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Clai
             Err(refusal) if claims.is_empty() => return Err(refusal),
             Err(refusal) => {
                 // Half a basket: the register first, so that nobody can confirm what is being given back.
-                end(&app.db, wish.holder, Ending::Refused, now).await?;
-                give_back(app, wish.holder, &claims).await?;
+                fence(app, wish.holder, &claims, now).await?;
                 return Err(refusal);
             }
         }
@@ -180,15 +180,18 @@ async fn look_and_take(
     wish: &Wish<'_>,
     pool: &Pool,
     quantity: u32,
-    now: Timestamp,
+    asked: Timestamp,
 ) -> Result<Vec<Claim>> {
     const ROUNDS: usize = 8;
     // An entry of ours may belong to a hold that has ended already; ours must not have.
     if let Some(register) = register_of(&app.db, wish.holder).await? {
         return Err(refused_by(&register.value));
     }
+    let mut before: Option<Vec<Lane>> = None;
     for _ in 0..ROUNDS {
         let lanes = read(&app.db, pool).await?;
+        // By the time after the look: what ended while it was under way is in nobody's way.
+        let now = app.clock.now();
         for lane in &lanes {
             app.hints.saw(pool, lane.number, lane.available);
         }
@@ -196,21 +199,35 @@ async fn look_and_take(
         if mine.iter().any(|claim| claim.m.expired(now)) {
             return Code::HoldGone.refuse();
         }
-        let taken: u32 = mine.iter().map(|claim| claim.m.quantity).sum();
-        if mine.iter().any(|claim| claim.m.print != wish.print % 1000) || taken > quantity {
+        if mine.iter().any(|claim| claim.m.print != wish.print % 1000) {
             return Code::KeyReused.refuse();
         }
-        if taken == quantity {
-            return Ok(mine);
+        // Two tries of one request may have taken in different lanes: what is exactly enough is the answer, the rest is
+        // a stray.
+        if let Some(enough) = exactly(&mine, quantity) {
+            return Ok(enough);
         }
-        let Some(parts) = plan(&lanes, wish.holder, quantity - taken, wish.replaces, now) else {
-            if !mine.is_empty() {
-                end(&app.db, wish.holder, Ending::Refused, now).await?;
-                give_back(app, wish.holder, &mine).await?;
+        let taken: u32 = mine.iter().map(|claim| claim.m.quantity).sum();
+        let Some(missing) = quantity.checked_sub(taken) else { return Code::KeyReused.refuse() };
+        let Some(parts) = plan(&lanes, wish.holder, missing, wish.replaces, now) else {
+            // A lane that has an entry of ours takes no second one, but its room is room.
+            let room = within_reach(&lanes, wish.replaces, now) >= missing;
+            // Lanes are read one after the other: "sold out" is true if no place came back between two looks.
+            let believed = lanes.len() == 1 || before.is_some_and(|before| still_there(&before, &lanes));
+            if !room && !believed {
+                before = Some(lanes);
+                continue;
             }
-            app.hints.sold_out(pool, quantity, &lanes, now);
+            if !mine.is_empty() {
+                fence(app, wish.holder, &mine, now).await?;
+            }
+            if room {
+                return Code::Busy.refuse();
+            }
+            app.hints.sold_out(pool, quantity, &lanes, asked);
             return out_of(pool).refuse();
         };
+        before = None;
         for part in parts {
             if !take_part(app, wish, pool, &part, now).await? {
                 break;
@@ -218,6 +235,15 @@ async fn look_and_take(
         }
     }
     Code::Busy.refuse()
+}
+
+/// Ends a hold that could not be had whole, and gives back what it had taken. Unless another try of the same request was
+/// whole, and has become a booking meanwhile: then everything stays.
+async fn fence(app: &App, holder: HoldKey, claims: &[Claim], now: Timestamp) -> Result<()> {
+    if end(&app.db, holder, Ending::Refused, now).await?.booking().is_some() {
+        return Code::HoldDecided.refuse();
+    }
+    give_back(app, holder, claims).await
 }
 
 /// Takes one part of a plan. Whether it did or not, the next look at the lanes tells what is still missing.
@@ -381,11 +407,16 @@ pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
         true => end(&app.db, holder, Ending::Released, now).await?,
         false => confirm(app, holder, &quote.claims, order, now).await?,
     };
-    if matches!(decided, Register::Ended { .. })
-        && !off
-        && let Some(second) = again(app, holder.again(), order, now).await?
-    {
-        decided = second;
+    if let Register::Ended { .. } = decided {
+        if !off {
+            again(app, holder.again(), order, now).await?;
+        }
+        // Another delivery of the same message may be about to take the second hold: before the order is told that it
+        // lost, that one is decided, too.
+        let second = end(&app.db, holder.again(), Ending::Refused, now).await?;
+        if second.booking().is_some() {
+            decided = second;
+        }
     }
     match decided {
         Register::Cancelled { .. } | Register::Lost { .. } => {}
@@ -434,12 +465,11 @@ async fn called_off(app: &App, event: EventId) -> Result<bool> {
     Ok(matches!(event.value.state, catalogue::State::Cancelled { .. }))
 }
 
-/// One fresh hold for money that came late, and its confirmation; `None` if there is nothing to be had.
-async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Result<Option<Register>> {
-    let booked = |register: Register| Some(register).filter(|register| register.booking().is_some());
+/// One fresh hold for money that came late, and its confirmation, if there is something to be had.
+async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Result<()> {
     // An earlier delivery of the same message may have got this far.
-    if let Some(register) = register_of(&app.db, holder).await? {
-        return Ok(booked(register.value));
+    if register_of(&app.db, holder).await?.is_some() {
+        return Ok(());
     }
     let programme = app.programme(order.quote.event).await?;
     let mut lines = Vec::new();
@@ -452,12 +482,16 @@ async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Res
     let wish = Wish { holder, places: &places, until, print: 0, replaces: &[], around: &[] };
     let claims = match hold(app, &wish, now).await {
         Ok(claims) => claims,
-        Err(refusal) if [Code::SoldOut, Code::LimitReached, Code::HoldGone].contains(&refusal.code) => {
-            return Ok(None);
+        Err(refusal)
+            if [Code::SoldOut, Code::LimitReached, Code::HoldGone, Code::HoldDecided]
+                .contains(&refusal.code) =>
+        {
+            return Ok(());
         }
         Err(refusal) => return Err(refusal),
     };
-    Ok(booked(confirm(app, holder, &claims, order, now).await?))
+    confirm(app, holder, &claims, order, now).await?;
+    Ok(())
 }
 
 /// A caller's own holds in a pool that are neither decided nor over.

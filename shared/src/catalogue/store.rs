@@ -7,6 +7,7 @@
 
 use super::{Event, Offer, State, Visibility};
 use crate::app::App;
+use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::{AccountId, EventId, OfferId};
@@ -25,10 +26,10 @@ impl Item for Event {
         let listed =
             matches!(self.state, State::Published { .. }) && self.details.visibility == Visibility::Public;
         let starts = self.starts().ok().filter(|_| listed)?;
-        Some((city(self.details.city.as_str()), format!("{starts}#{}", self.id)))
+        Some((city(self.details.city.as_str()), format!("{}#{}", sortable(starts), self.id)))
     }
     fn second(&self) -> Option<(String, String)> {
-        Some((self.organisation.to_string(), format!("{}#{}", self.created, self.id)))
+        Some((self.organisation.to_string(), format!("{}#{}", sortable(self.created), self.id)))
     }
 }
 

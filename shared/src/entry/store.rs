@@ -7,6 +7,7 @@
 //! | log line | `log#` event id | instant `#` scan id |
 
 use super::{Entry, Ticket};
+use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::{BookingId, EventId, OrderId, TicketId};
@@ -22,7 +23,7 @@ impl Item for Ticket {
 impl Item for Entry {
     const TABLE: Table = Table::Entry;
     fn key(&self) -> Key {
-        Key::new(log(self.event), format!("{}#{}", self.at, self.scan))
+        Key::new(log(self.event), format!("{}#{}", sortable(self.at), self.scan))
     }
 }
 

@@ -13,6 +13,7 @@
 
 use super::{Account, Action, Member, Organisation, Role, Session};
 use crate::app::App;
+use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::{AccountId, OrganisationId, SessionId};
@@ -62,7 +63,7 @@ impl Item for Session {
         Key::new(self.id, "-")
     }
     fn first(&self) -> Option<(String, String)> {
-        Some((self.account.to_string(), format!("ses#{}", self.created)))
+        Some((self.account.to_string(), format!("ses#{}", sortable(self.created))))
     }
     fn forget(&self) -> Option<Timestamp> {
         Some(self.ends())

@@ -7,6 +7,7 @@
 use super::Order;
 use crate::app::App;
 use crate::auth::Buyer;
+use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::OrderId;
@@ -29,7 +30,7 @@ impl Item for Order {
 }
 
 fn place(order: &Order) -> String {
-    let placed = order.history.first().map(|step| step.at.to_string()).unwrap_or_default();
+    let placed = order.history.first().map(|step| sortable(step.at)).unwrap_or_default();
     format!("{placed}#{}", order.id)
 }
 

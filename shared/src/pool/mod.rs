@@ -398,6 +398,42 @@ pub fn plan(
     (missing == 0).then_some(chosen)
 }
 
+/// Some of these claims that are together exactly `quantity`, if there are any; all of them if they are.
+#[must_use]
+pub fn exactly(claims: &[Claim], quantity: u32) -> Option<Vec<Claim>> {
+    if claims.iter().map(|claim| claim.m.quantity).sum::<u32>() == quantity {
+        return Some(claims.to_vec());
+    }
+    let (first, rest) = claims.split_first()?;
+    let with = quantity.checked_sub(first.m.quantity).and_then(|missing| exactly(rest, missing));
+    let with = with.map(|some| std::iter::once(first.clone()).chain(some).collect());
+    with.or_else(|| exactly(rest, quantity))
+}
+
+/// How many places there would be if every hold that is over, or yields, gave back.
+#[must_use]
+pub fn within_reach(lanes: &[Lane], yields: &[HoldKey], now: Timestamp) -> u32 {
+    let over =
+        |(key, mark): &(&HoldKey, &Mark)| mark.expired(now) || (yields.contains(key) && !mark.is_sold());
+    let reach = |lane: &Lane| {
+        lane.available + lane.entries.iter().filter(over).map(|(_, mark)| mark.quantity).sum::<u32>()
+    };
+    lanes.iter().map(reach).sum()
+}
+
+/// Whether every entry of an earlier look is in a later one: then no place came back between the two, and what the
+/// earlier look found was so at one instant, in all lanes at once. (An entry is the same if it was sold meanwhile.)
+#[must_use]
+pub fn still_there(earlier: &[Lane], later: &[Lane]) -> bool {
+    let kept = |(earlier, later): (&Lane, &Lane)| {
+        let there = |(holder, mark): (&HoldKey, &Mark)| {
+            later.entries.get(holder).is_some_and(|entry| entry == mark || *entry == mark.sold())
+        };
+        earlier.capacity == later.capacity && earlier.entries.iter().all(there)
+    };
+    earlier.len() == later.len() && earlier.iter().zip(later).all(kept)
+}
+
 /// Adds up wishes for the same pool: two lines of one basket on one pool are one wish.
 ///
 /// # Errors
@@ -510,6 +546,35 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.quantity).sum::<u32>(), 4);
         assert_eq!(parts[0].lane, 1);
         assert_eq!(plan(&lanes, key(9), 5, &[], at(0)), None);
+    }
+
+    #[test]
+    fn what_two_tries_took_is_enough_if_some_of_it_is_exactly_that() {
+        let claim = |lane: u32, quantity: u32| {
+            let pool = Pool::Places { id: PoolId::derive(&["p"]), lanes: 3 };
+            Claim::new(pool.key(lane), Mark::new(quantity, at(9), 0))
+        };
+        let three = [claim(0, 2), claim(1, 3), claim(2, 2)];
+        assert_eq!(exactly(&three, 7).unwrap().len(), 3);
+        assert_eq!(exactly(&three, 3), Some(vec![claim(1, 3)]));
+        assert_eq!(exactly(&three, 4), Some(vec![claim(0, 2), claim(2, 2)]));
+        assert_eq!(exactly(&three, 6), None);
+        assert_eq!(exactly(&[], 1), None);
+    }
+
+    #[test]
+    fn two_looks_agree_while_no_place_came_back() {
+        let (held, over) = (Mark::new(2, at(99), 0), Mark::new(1, at(5), 0));
+        let first = [lane(0, 0, &[(1, held)]), lane(1, 0, &[(2, over)])];
+        assert!(still_there(&first, &first));
+        assert!(still_there(&first, &[lane(0, 0, &[(1, held.sold())]), first[1].clone()]));
+        assert!(!still_there(&first, &[lane(0, 2, &[]), first[1].clone()]));
+        assert!(
+            !still_there(&first, &[lane(0, 0, &[(3, held)]), first[1].clone()]),
+            "it came back and went again"
+        );
+        assert_eq!(within_reach(&first, &[], at(10)), 1);
+        assert_eq!(within_reach(&first, &[key(1)], at(10)), 3);
     }
 
     #[test]

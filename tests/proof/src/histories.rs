@@ -17,7 +17,7 @@ use tessera::app::{App, Process};
 use tessera::booking::store::{Wish, clear, hold, let_go};
 use tessera::config::Config;
 use tessera::error::Code;
-use tessera::id::PoolId;
+use tessera::id::{EventId, PoolId};
 use tessera::pool::store::{Hints, LaneWrite, Outcome, open, read, write};
 use tessera::pool::{HoldKey, LANE_CAPACITY, Mark, Pool};
 use tessera_local::whole::{Whole, WholeOptions};
@@ -199,8 +199,8 @@ impl Engine {
     async fn pool(&self, kind: &Kind, seed: u64) -> Pool {
         let (db, now) = (&self.app.db, self.app.clock.now());
         let (id, capacity) = (PoolId::derive(&[kind.name, &seed.to_string()]), kind.lanes * LANE_CAPACITY);
-        open(db, id, capacity, later(now)).await.expect("a pool");
-        let pool = Pool::Places { id, capacity };
+        open(db, id, EventId::derive(&[kind.name]), capacity, later(now)).await.expect("a pool");
+        let pool = Pool::Places { id, lanes: kind.lanes };
         for lane in 0..kind.lanes {
             let free = kind.free.iter().find(|(number, _)| *number == lane).map_or(0, |(_, free)| *free);
             let full = (

@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use tessera::id::PoolId;
 use tessera::pool::store::Hints;
-use tessera::pool::{HoldKey, Lane, Mark, Pool, plan};
+use tessera::pool::{HoldKey, Lane, Mark, Pool, even, lanes_for, plan};
 
 /// Requests a second.
 const RATE: u64 = 20_000;
@@ -296,9 +296,15 @@ fn moment(now: u64) -> Timestamp {
 /// Runs one sale to its end.
 #[must_use]
 pub fn run(way: Way, sale: Sale) -> Figures {
-    let pool = Pool::Places { id: PoolId::derive(&["simulated"]), capacity: sale.places };
-    let lanes: Vec<Lane> = (0..pool.lanes())
-        .map(|number| Lane { number, available: pool.lane_capacity(number), entries: BTreeMap::new() })
+    let pool = Pool::Places { id: PoolId::derive(&["simulated"]), lanes: lanes_for(sale.places) };
+    let lanes: Vec<Lane> = (0..)
+        .zip(even(sale.places, pool.lanes()))
+        .map(|(number, places)| Lane {
+            number,
+            capacity: places,
+            available: places,
+            entries: BTreeMap::new(),
+        })
         .collect();
     let partitions = lanes.len().div_ceil(way.group);
     let mut run = Run {
@@ -546,7 +552,7 @@ impl Run {
                 .collect(),
             false => BTreeMap::new(),
         };
-        Lane { number: lane.number, available: lane.available, entries }
+        Lane { number: lane.number, capacity: lane.capacity, available: lane.available, entries }
     }
 
     /// A call does its work in the store.

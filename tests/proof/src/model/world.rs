@@ -220,11 +220,14 @@ pub fn key(holder: Holder) -> HoldKey {
 
 /// A lane as the real rules know it.
 pub fn lane(number: u8, now: &LaneNow) -> Lane {
-    Lane {
+    let mut lane = Lane {
         number: number.into(),
+        capacity: 0,
         available: u32::try_from(now.available).unwrap_or_default(),
         entries: now.entries.iter().map(|(holder, mark)| (key(*holder), *mark)).collect(),
-    }
+    };
+    lane.capacity = lane.available + lane.taken();
+    lane
 }
 
 fn order() -> OrderId {
