@@ -231,6 +231,14 @@ impl Tamper for Wire {
                     self.wrong(format!("{write}: version {read:?} was read, another deleted"));
                 }
             }
+            // Newer verdicts replace older ones, and what is told twice is as true.
+            _ if write == "UpdateItem pool sold/-" => {
+                let (told, key) = (number(item, "t").unwrap(), key_of(asked).to_string());
+                let before = self.lanes.lock().unwrap().insert(key, told);
+                if before.is_some_and(|before| before > told) {
+                    self.wrong(format!("{write}: {before:?} was newer than {told}"));
+                }
+            }
             _ if write == "UpdateItem pool opened/pol" => {
                 let (lanes, key) = (number(item, "n").unwrap(), key_of(asked).to_string());
                 let before = self.lanes.lock().unwrap().insert(key, lanes);

@@ -194,3 +194,42 @@ async fn what_a_broken_restore_would_leave_is_found_and_put_right() {
     assert!(prove().await.unwrap_err().contains("could not be put right"));
     assert_eq!(kinds().await, ["missing"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_pool_that_is_sold_out_sells_again_within_a_second_of_a_place_coming_back() {
+    let world = World::new().await;
+    // Thirty lanes in two partitions.
+    let sale = world.sale(1_440, json!({"per_order": 40})).await;
+    let mut held = Vec::new();
+    for _ in 0..36 {
+        held.push(world.hold(&sale, 40).await);
+    }
+    let refused = async || {
+        let refused = join_all(
+            (0..20).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send()),
+        );
+        for answer in refused.await {
+            answer.refused(409, "sold_out");
+        }
+    };
+    refused().await;
+    for gone in held.iter().step_by(7) {
+        let release = format!("/v1/holds/{}/release", text(&gone.hold["id"]));
+        let quote = json!({"quote": gone.hold["quote"]});
+        assert_eq!(world.post(&release).by(&gone.token).json(quote).send().await.status, 204);
+    }
+    world.advance(SignedDuration::from_secs(1)).await;
+    // Wherever they look first, all 240 are found.
+    let calls = (0..240).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send());
+    let mut found = join_all(calls).await.iter().filter(|answer| answer.status == 201).count();
+    while found < 240 {
+        // Some were refused for a moment, all after the same few places.
+        let answer = world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await;
+        assert!(answer.status == 201 || answer.code() == "busy", "{found}: {}", answer.body);
+        found += usize::from(answer.status == 201);
+    }
+    world.advance(SignedDuration::from_secs(2)).await;
+    refused().await;
+    let pool = pool(&world, &sale).await;
+    assert_eq!(balanced(&world, &sale, &pool).await, [1_440, 0, 1_440, 0, 0]);
+}

@@ -5,6 +5,7 @@
 //! | lane | pool | pool id `#` partition | lane number | | |
 //! | register | booking | hold key | `-` | buyer, by confirmation | event, by confirmation |
 //! | opened pool | pool | `opened` | pool id | | |
+//! | sold out, as some function found | pool | `sold#` first partition | `-` | | |
 //! | cancelling of an event | booking | event id | `cancelling` | | |
 
 use super::{Booking, By, CONFIRM_DAYS, Ending, Register, TOMBSTONE_DAYS};
@@ -16,7 +17,7 @@ use crate::error::{Code, Refusal, Result};
 use crate::id::{BookingId, EventId, HoldId};
 use crate::message::Message;
 use crate::order::Order;
-use crate::pool::store::{LaneWrite, Outcome, read, release, write};
+use crate::pool::store::{LaneWrite, Outcome, read, read_near, release, tell, told, write};
 use crate::pool::{Claim, HoldKey, Lane, Mark, Part, Pool, exactly, plan, still_there, within_reach};
 use crate::sign::Purpose;
 use futures_util::future::try_join_all;
@@ -182,14 +183,17 @@ async fn look_and_take(
     quantity: u32,
     asked: Timestamp,
 ) -> Result<Vec<Claim>> {
-    const ROUNDS: usize = 8;
+    const ROUNDS: usize = 10;
     // An entry of ours may belong to a hold that has ended already; ours must not have.
     if let Some(register) = register_of(&app.db, wish.holder).await? {
         return Err(refused_by(&register.value));
     }
+    // First where this hold begins to look anyway, then around, then everywhere: whoever looks everywhere finds the same
+    // few lanes with room as everybody else.
+    let (all, mut width) = (pool.partitions(), 1);
     let mut before: Option<Vec<Lane>> = None;
     for _ in 0..ROUNDS {
-        let lanes = read(&app.db, pool).await?;
+        let lanes = read_near(&app.db, pool, wish.holder, width).await?;
         // By the time after the look: what ended while it was under way is in nobody's way.
         let now = app.clock.now();
         for lane in &lanes {
@@ -209,7 +213,23 @@ async fn look_and_take(
         }
         let taken: u32 = mine.iter().map(|claim| claim.m.quantity).sum();
         let Some(missing) = quantity.checked_sub(taken) else { return Code::KeyReused.refuse() };
+        if width < all && !mine.is_empty() {
+            // The rest of it may be elsewhere.
+            width = all;
+            continue;
+        }
         let Some(parts) = plan(&lanes, wish.holder, missing, wish.replaces, now) else {
+            if width < all {
+                if width == 1
+                    && wish.replaces.is_empty()
+                    && let Some(at) = known_sold_out(app, wish.holder, pool, quantity, now).await?
+                {
+                    app.hints.sold_out(pool, quantity, &lanes, at);
+                    return out_of(pool).refuse();
+                }
+                width = if width == 1 { 4 } else { all };
+                continue;
+            }
             // A lane that has an entry of ours takes no second one, but its room is room.
             let room = within_reach(&lanes, wish.replaces, now) >= missing;
             // Lanes are read one after the other: "sold out" is true if no place came back between two looks.
@@ -225,6 +245,9 @@ async fn look_and_take(
                 return Code::Busy.refuse();
             }
             app.hints.sold_out(pool, quantity, &lanes, asked);
+            if all > 1 {
+                tell(&app.db, pool, quantity, asked).await?;
+            }
             return out_of(pool).refuse();
         };
         before = None;
@@ -235,6 +258,23 @@ async fn look_and_take(
         }
     }
     Code::Busy.refuse()
+}
+
+/// When another function found out, within the last second, that so many places are not to be had.
+async fn known_sold_out(
+    app: &App,
+    holder: HoldKey,
+    pool: &Pool,
+    quantity: u32,
+    now: Timestamp,
+) -> Result<Option<Timestamp>> {
+    if !app.hints.believes() {
+        return Ok(None);
+    }
+    let good_for = if holder.is_early() { 600 } else { 1000 };
+    let fresh = |at: Timestamp| (0..good_for).contains(&now.duration_since(at).as_millis());
+    let told = told(&app.db, pool).await?;
+    Ok(told.filter(|(least, at)| quantity >= *least && fresh(*at)).map(|(_, at)| at))
 }
 
 /// Ends a hold that could not be had whole, and gives back what it had taken. Unless another try of the same request was

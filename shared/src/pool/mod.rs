@@ -44,6 +44,9 @@ const MARK_EPOCH: i64 = 1_735_689_600;
 pub struct HoldKey([u8; 9]);
 
 impl HoldKey {
+    /// Of nobody: who has no hold looks from the first lane on.
+    pub const FIRST: Self = Self([0; 9]);
+
     /// The key of a caller's hold. `tag` and `hash` come from keyed hashes: nobody can aim at another's tag.
     #[must_use]
     pub fn new(tag: &[u8; 32], hash: &[u8; 32]) -> Self {
@@ -90,6 +93,13 @@ impl HoldKey {
     /// Where in the circle of `lanes` this hold begins to look. The same for every retry.
     const fn start(self, lanes: u32) -> u32 {
         u32::from_be_bytes([self.0[5], self.0[6], self.0[7], self.0[8]]) % lanes
+    }
+
+    /// Whether this hold is one of the few, one in 32, that look for themselves before an old answer is over: so that not
+    /// everybody looks when it is.
+    #[must_use]
+    pub const fn is_early(self) -> bool {
+        self.0[5].is_multiple_of(32)
     }
 }
 
@@ -225,10 +235,23 @@ impl Pool {
         }
     }
 
-    /// The partitions that hold the lanes, in order.
+    /// How many partitions hold the lanes.
     #[must_use]
-    pub fn partitions(&self) -> Vec<String> {
-        (0..self.lanes().div_ceil(LANES_PER_PARTITION)).map(|partition| self.partition(partition)).collect()
+    pub const fn partitions(&self) -> u32 {
+        self.lanes().div_ceil(LANES_PER_PARTITION)
+    }
+
+    /// The `count` partitions where this holder looks first, and how many lanes they have together.
+    #[must_use]
+    pub fn near(&self, holder: HoldKey, count: u32) -> (Vec<String>, usize) {
+        let (all, own) = (self.partitions(), holder.start(self.lanes()) / LANES_PER_PARTITION);
+        let near = (0..count.min(all)).map(|step| (own + step) % all);
+        let lanes =
+            |partition: u32| LANES_PER_PARTITION.min(self.lanes() - partition * LANES_PER_PARTITION) as usize;
+        near.fold((Vec::new(), 0), |(mut names, sum), partition| {
+            names.push(self.partition(partition));
+            (names, sum + lanes(partition))
+        })
     }
 
     fn partition(&self, partition: u32) -> String {
@@ -546,6 +569,21 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.quantity).sum::<u32>(), 4);
         assert_eq!(parts[0].lane, 1);
         assert_eq!(plan(&lanes, key(9), 5, &[], at(0)), None);
+    }
+
+    #[test]
+    fn a_holder_looks_near_its_own_start_first_and_everywhere_in_the_end() {
+        let pool = Pool::Places { id: PoolId::derive(&["p"]), lanes: 50 };
+        for byte in 0..50 {
+            let holder = HoldKey::new(&[byte; 32], &[byte.wrapping_mul(37); 32]);
+            let (near, lanes) = pool.near(holder, 1);
+            assert!(
+                near == [pool.key(holder.start(50)).pk] && (lanes == 24 || lanes == 2),
+                "{near:?} {lanes}"
+            );
+            let (all, lanes) = pool.near(holder, 99);
+            assert_eq!((all.len(), lanes), (3, 50));
+        }
     }
 
     #[test]

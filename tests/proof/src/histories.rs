@@ -187,7 +187,7 @@ impl Engine {
 
     /// As after a fresh start of the function: it knows nothing of the lanes.
     fn fresh(&self) -> App {
-        App { hints: Hints::default(), ..self.app.clone() }
+        App { hints: Hints::doubting(), ..self.app.clone() }
     }
 
     /// Stops the home.
