@@ -1,6 +1,6 @@
 //! What each condition of each write is good for.
 //!
-//! Nothing here is listed by hand. Three stories use everything that writes, with a hand on the wire to the tables that
+//! Nothing here is listed by hand. Four stories use everything that writes, with a hand on the wire to the tables that
 //! collects the conditions it sees. Then
 //!
 //! - the stories are told with a **rival** who is faster at every single write: the same request, carried out just
@@ -129,6 +129,14 @@ impl Wire {
                 json!({"TableName": table, "Key": key, "UpdateExpression": "SET n = n + :one",
                 "ExpressionAttributeValues": {":one": {"N": "1"}}}),
             ));
+        }
+        if weak.contains("t < :t") && condition.contains("t < :t") {
+            // Somebody has found out later.
+            let later = number(&given["ExpressionAttributeValues"], ":t").unwrap() + 5_000;
+            self.lanes.lock().unwrap().insert(key.to_string(), later);
+            let mut rival = asked.clone();
+            rival.parameters["ExpressionAttributeValues"][":t"]["N"] = later.to_string().into();
+            return Some(rival);
         }
         let least =
             number(&given["ExpressionAttributeValues"], ":l").filter(|least| (1..=99).contains(least));
@@ -405,7 +413,25 @@ async fn rush(world: &World) {
     assert!(join_all(calls).await.iter().filter(|answer| answer.status == 201).count() <= 7);
 }
 
-const STORIES: [&str; 3] = ["people", "sale", "rush"];
+/// A pool of two partitions, sold out.
+async fn crowd(world: &World) {
+    let sale = world.sale(1_200, json!({"per_order": 40})).await;
+    for _ in 0..30 {
+        world.hold(&sale, 40).await;
+    }
+    for _ in 0..2 {
+        world
+            .post("/v1/holds")
+            .key(&uuid())
+            .json(world.basket(&sale, 1))
+            .send()
+            .await
+            .refused(409, "sold_out");
+        world.advance(SignedDuration::from_secs(2)).await;
+    }
+}
+
+const STORIES: [&str; 4] = ["people", "sale", "rush", "crowd"];
 
 /// Tells a story until its end or until something is wrong with it; what that was is the answer.
 async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
@@ -416,6 +442,7 @@ async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
         match story {
             "people" => people(&world).await,
             "sale" => sale(&world).await,
+            "crowd" => crowd(&world).await,
             _ => rush(&world).await,
         }
     };
@@ -461,7 +488,7 @@ async fn every_condition_is_missed_by_somebody() {
         assert_eq!(tell(story, wire.clone()).await, None);
         QUIET.store(true, Ordering::SeqCst);
         let seen = wire.seen.lock().unwrap().clone();
-        for weak in seen {
+        for weak in seen.into_iter().filter(|weak| !known.contains(weak)).collect::<Vec<_>>() {
             let missed = tell(story, Arc::new(Wire { weak: Some(weak.clone()), ..Wire::default() })).await;
             println!(
                 "{story:<7} {:<40} {:<50} {}",
@@ -474,7 +501,6 @@ async fn every_condition_is_missed_by_somebody() {
                     survived.retain(|other| *other != weak);
                     known.insert(weak);
                 }
-                None if known.contains(&weak) => {}
                 None => survived.push(weak),
             }
         }

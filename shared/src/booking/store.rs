@@ -159,6 +159,7 @@ async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, quantity: u32, now: Times
         return out_of(pool).refuse();
     }
     let mark = Mark::new(quantity, wish.until, wish.print);
+    let mut width = 1;
     if let Some(lane) = app.hints.choose(pool, wish.holder, quantity) {
         let change = LaneWrite { take: Some((wish.holder, mark)), ..LaneWrite::default() };
         match write(&app.db, pool, lane, &change).await? {
@@ -166,21 +167,23 @@ async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, quantity: u32, now: Times
                 app.hints.saw(pool, lane, available);
                 return Ok(vec![Claim::new(pool.key(lane), mark)]);
             }
-            Outcome::Mine(_) => {}
+            // It may be anywhere, and whoever looks only near their start would take a second time.
+            Outcome::Mine(_) => width = pool.partitions(),
             Outcome::Short(seen) => app.hints.saw(pool, lane, seen.available),
             Outcome::Missing => return Code::Opening.refuse(),
         }
     }
-    look_and_take(app, wish, pool, quantity, now).await
+    look_and_take(app, wish, pool, quantity, width, now).await
 }
 
-/// The slow path: read all lanes, find what an earlier try took, plan, judge ended holds, take. At most
-/// [`ROUNDS`] times, because every round can lose a race.
+/// The slow path: read lanes, those of `width` partitions first, find what an earlier try took, plan, judge ended holds,
+/// take. At most [`ROUNDS`] times, because every round can lose a race.
 async fn look_and_take(
     app: &App,
     wish: &Wish<'_>,
     pool: &Pool,
     quantity: u32,
+    mut width: u32,
     asked: Timestamp,
 ) -> Result<Vec<Claim>> {
     const ROUNDS: usize = 10;
@@ -190,7 +193,7 @@ async fn look_and_take(
     }
     // First where this hold begins to look anyway, then around, then everywhere: whoever looks everywhere finds the same
     // few lanes with room as everybody else.
-    let (all, mut width) = (pool.partitions(), 1);
+    let all = pool.partitions();
     let mut before: Option<Vec<Lane>> = None;
     for _ in 0..ROUNDS {
         let lanes = read_near(&app.db, pool, wish.holder, width).await?;
