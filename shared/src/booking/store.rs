@@ -254,10 +254,16 @@ async fn look_and_take(
             return out_of(pool).refuse();
         };
         before = None;
+        let (mut have, wanted) = (mine, parts.len());
+        let already = have.len();
         for part in parts {
-            if !take_part(app, wish, pool, &part, now).await? {
-                break;
+            match take_part(app, wish, pool, &part, now).await? {
+                Some(claim) => have.push(claim),
+                None => break,
             }
+        }
+        if have.len() == already + wanted {
+            return Ok(have);
         }
     }
     Code::Busy.refuse()
@@ -289,18 +295,30 @@ async fn fence(app: &App, holder: HoldKey, claims: &[Claim], now: Timestamp) -> 
     give_back(app, holder, claims).await
 }
 
-/// Takes one part of a plan. Whether it did or not, the next look at the lanes tells what is still missing.
-async fn take_part(app: &App, wish: &Wish<'_>, pool: &Pool, part: &Part, now: Timestamp) -> Result<bool> {
+/// Takes one part of a plan; `None` if somebody was faster: the next look at the lanes tells what is still missing.
+async fn take_part(
+    app: &App,
+    wish: &Wish<'_>,
+    pool: &Pool,
+    part: &Part,
+    now: Timestamp,
+) -> Result<Option<Claim>> {
     let Judged { dead, sold } = judge(&app.db, pool, part.lane, &part.judge, wish.replaces, now).await?;
     let back: u32 = dead.iter().map(|(_, mark)| mark.quantity).sum();
     // If entries turned out to be sold, the part may not fit any more; putting the lane right is still worth the write.
     let fits = part.available + back >= part.quantity;
-    let take = fits.then(|| (wish.holder, Mark::new(part.quantity, wish.until, wish.print)));
-    if take.is_none() && dead.is_empty() && sold.is_empty() {
-        return Ok(false);
+    let mark = Mark::new(part.quantity, wish.until, wish.print);
+    if !fits && dead.is_empty() && sold.is_empty() {
+        return Ok(None);
     }
-    let change = LaneWrite { take, reclaim: &dead, settle: &sold };
-    Ok(matches!(write(&app.db, pool, part.lane, &change).await?, Outcome::Done { .. }) && fits)
+    let change = LaneWrite { take: fits.then_some((wish.holder, mark)), reclaim: &dead, settle: &sold };
+    match write(&app.db, pool, part.lane, &change).await? {
+        Outcome::Done { available } => {
+            app.hints.saw(pool, part.lane, available);
+            Ok(fits.then(|| Claim::new(pool.key(part.lane), mark)))
+        }
+        Outcome::Mine(_) | Outcome::Short(_) | Outcome::Missing => Ok(None),
+    }
 }
 
 fn own(pool: &Pool, lanes: &[Lane], holder: HoldKey) -> Vec<Claim> {

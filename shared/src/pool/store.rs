@@ -382,16 +382,16 @@ pub async fn opened_pool(db: &Db, id: PoolId) -> Result<Opened> {
 /// lost races; `opening`; the store's own.
 pub async fn resize(db: &Db, id: PoolId, wanted: u32) -> Result<Opened> {
     let mut noted = false;
-    for _ in 0..12 {
+    for _ in 0..24 {
         let known = opened_pool(db, id).await?;
-        if noted && known.capacity != wanted {
-            return Code::Busy.refuse();
-        }
-        let lanes = known.lanes.max(lanes_for(wanted));
+        // Superseded: what this call has changed meanwhile must not stay as it is. It helps the newer wish.
+        let superseded = noted && known.capacity != wanted;
+        let target = if superseded { known.capacity } else { wanted };
+        let lanes = known.lanes.max(lanes_for(target));
         make_lanes(db, id, (known.lanes..lanes).map(|lane| (lane, 0))).await?;
-        let next = Opened { capacity: wanted, lanes, ..known };
+        let next = Opened { capacity: target, lanes, ..known };
         let seen = read(db, &next.pool()).await?;
-        let Some(steps) = respread(&seen, wanted) else {
+        let Some(steps) = respread(&seen, target) else {
             // What could not be done is not to be tried again by whoever recounts.
             let capacity = seen.iter().map(|lane| lane.capacity).sum();
             if capacity == known.capacity || note(db, &known, &Opened { capacity, ..known }).await? {
@@ -405,7 +405,7 @@ pub async fn resize(db: &Db, id: PoolId, wanted: u32) -> Result<Opened> {
         }
         noted = true;
         if steps.is_empty() {
-            return Ok(next);
+            return if superseded { Code::Busy.refuse() } else { Ok(next) };
         }
         let pool = next.pool();
         let resized = steps.iter().map(|(lane, to)| resize_lane(db, &pool, &seen[*lane as usize], *to));

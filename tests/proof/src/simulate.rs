@@ -51,14 +51,15 @@ pub struct Way {
     pub overdraws: bool,
 }
 
-/// The engine as it was, what is proposed, one change after the other, and two changes that were tried alone.
+/// The engine as it was when this was first run, what has changed since, one change after the other, and what was tried
+/// and left.
 pub const WAYS: [Way; 9] = [
     AS_IT_WAS,
     Way { name: "+ trusts its write", ..TRUSTING },
     Way { name: "+ looks by partition", ..STEPPING },
     Way { name: "+ shares sold out", ..SHARING },
     Way { name: "+ lets go by claims", claims: true, ..SHARING },
-    Way { name: "+ looks twice", claims: true, twice: true, ..SHARING },
+    Way { name: "+ looks twice: the engine now", claims: true, twice: true, ..SHARING },
     Way { name: "+ four lanes a partition", group: 4, claims: true, twice: true, ..SHARING },
     Way { name: "tried: trusts, goes on in the same look", replans: true, ..TRUSTING },
     Way { name: "tried: settles when confirmed", settles: true, ..AS_IT_WAS },
