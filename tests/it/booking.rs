@@ -4,6 +4,7 @@ use crate::support::{World, text, uuid};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 use tessera_local::stores::faults::{Fault, Rule, Service};
 use tessera_local::stores::tamper::{Asked, Tamper};
 
@@ -420,35 +421,53 @@ async fn bad_baskets_are_named_field_by_field() {
     answer.refused(413, "too_large");
 }
 
-/// Holds the first confirmation back at the wire until the cancelled event's bookings have been listed.
-#[derive(Default)]
+/// Holds one confirmation of a booking back at the wire until something else has been carried out.
 struct HoldBack {
-    listed: tokio::sync::Notify,
+    /// Which confirmation.
+    which: std::sync::atomic::AtomicUsize,
+    /// What is waited for, and how often.
+    until: fn(&Asked) -> bool,
+    times: std::sync::atomic::AtomicUsize,
+    happened: tokio::sync::Notify,
     reached: tokio::sync::Notify,
-    done: std::sync::atomic::AtomicBool,
+}
+
+impl HoldBack {
+    fn of(which: usize, times: usize, until: fn(&Asked) -> bool) -> std::sync::Arc<Self> {
+        let (happened, reached) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        std::sync::Arc::new(Self { which: which.into(), until, times: times.into(), happened, reached })
+    }
 }
 
 #[async_trait::async_trait]
 impl Tamper for HoldBack {
     async fn before(&self, asked: &mut Asked) -> Vec<Asked> {
         let confirms = asked.parameters["Item"]["d"]["M"]["is"]["S"] == "confirmed";
-        if confirms && !self.done.swap(true, std::sync::atomic::Ordering::SeqCst) {
+        if confirms && self.which.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.reached.notify_one();
-            self.listed.notified().await;
+            self.happened.notified().await;
         }
         Vec::new()
     }
 
     fn after(&self, asked: &Asked, _: &serde_json::Value) {
-        let event =
-            |value: &serde_json::Value| value["S"].as_str().is_some_and(|key| key.starts_with("evt_"));
-        let values = asked.parameters["ExpressionAttributeValues"].as_object();
-        if asked.parameters["IndexName"] == "second"
-            && values.is_some_and(|values| values.values().any(event))
-        {
-            self.listed.notify_one();
+        if (self.until)(asked) && self.times.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.happened.notify_one();
         }
     }
+}
+
+/// The cancelling of an event lists its bookings.
+fn lists_an_event(asked: &Asked) -> bool {
+    let event = |value: &serde_json::Value| value["S"].as_str().is_some_and(|key| key.starts_with("evt_"));
+    let values = asked.parameters["ExpressionAttributeValues"].as_object();
+    asked.parameters["IndexName"] == "second" && values.is_some_and(|values| values.values().any(event))
+}
+
+/// A hold is let go for good.
+fn lets_go(asked: &Asked) -> bool {
+    let register = &asked.parameters["Item"]["d"]["M"];
+    register["is"]["S"] == "ended" && register["why"]["S"] == "released"
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -456,7 +475,7 @@ async fn a_booking_that_slips_past_the_cancelling_of_its_event_is_cancelled_all_
     let world = World::new().await;
     let sale = world.sale(5, json!({"price": {"amount": 0, "currency": "EUR"}})).await;
     let held = world.hold(&sale, 1).await;
-    let wire = std::sync::Arc::new(HoldBack::default());
+    let wire = HoldBack::of(1, 1, lists_an_event);
     world.whole.home().faults().tamper(Some(wire.clone()));
     // And its answer is lost: the repeated write finds a booking that is there already.
     world.whole.home().faults().add(Rule {
@@ -472,4 +491,30 @@ async fn a_booking_that_slips_past_the_cancelling_of_its_event_is_cancelled_all_
     world.settle().await;
     assert_eq!(world.read_order(&held, &order).await["status"], "cancelled");
     assert_eq!(world.sold(&sale).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_given_up_while_its_late_money_finds_other_places_keeps_none() {
+    let world = World::new().await;
+    let sale = world.sale(4, json!({})).await;
+    let held = world.hold(&sale, 2).await;
+    let order = world.order(&held, "late@example.org").await;
+    let payment = world.payment(&held, &order).await;
+    world.advance(SignedDuration::from_secs(700)).await;
+    world.whole.run_job("BookingWorker", "tidy").await.unwrap();
+    // The money has taken a second hold and is about to confirm it, when the buyer gives up: both holds are let go.
+    let wire = HoldBack::of(2, 2, lets_go);
+    world.whole.home().faults().tamper(Some(wire.clone()));
+    world.pay(&payment, "pm_card_visa");
+    wire.reached.notified().await;
+    world.post(&format!("/v1/orders/{}/cancel", text(&order["id"]))).by(&held.token).send().await.ok();
+    world.settle().await;
+    let order = world.read_order(&held, &order).await;
+    assert_eq!((&order["status"], &order["reason"]), (&json!("cancelled"), &json!("buyer")));
+    let payments = world.whole.stripe().payments(0, 10).unwrap();
+    assert_eq!((payments.len(), payments[0].received), (1, 0));
+    assert_eq!((world.sold(&sale).await, world.dead_letters()), (0, 0));
+    world.advance(SignedDuration::from_secs(700)).await;
+    world.whole.run_job("BookingWorker", "tidy").await.unwrap();
+    assert_eq!(world.left(&sale).await, 4);
 }
