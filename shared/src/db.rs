@@ -101,7 +101,7 @@ impl Table {
 }
 
 /// A primary key.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Key {
     /// Partition.
     pub pk: String,

@@ -19,8 +19,7 @@ async fn two_hundred_buyers_for_fifty_places_get_exactly_fifty() {
             sale.offer = world.offer(&sale.organiser, &sale.event, json!({"capacity": 50})).await;
             world.publish(&sale.organiser, &sale.event).await;
         }
-        let calls =
-            (0..200).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send());
+        let calls = (0..200).map(|_| world.try_hold(&sale, 1));
         let answers = join_all(calls).await;
         let held = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(held, 50, "round {round}");
@@ -58,7 +57,7 @@ async fn who_holds_the_last_places_is_not_told_that_they_are_sold_out() {
     let sale = world.sale(2, json!({})).await;
     let key = uuid();
     let first = world.post("/v1/holds").key(&key).json(world.basket(&sale, 2)).send().await.ok();
-    world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.refused(409, "sold_out");
+    world.try_hold(&sale, 1).await.refused(409, "sold_out");
     // The answer was lost, and the request comes again within the second in which "sold out" is believed.
     let again = world.post("/v1/holds").key(&key).json(world.basket(&sale, 2)).send().await.ok();
     assert_eq!(again["id"], first["id"]);
@@ -80,7 +79,7 @@ async fn an_expired_hold_gives_way_to_the_next_buyer_without_any_sweep() {
     let world = World::new().await;
     let sale = world.sale(3, json!({})).await;
     let abandoned = world.hold(&sale, 3).await;
-    world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.refused(409, "sold_out");
+    world.try_hold(&sale, 1).await.refused(409, "sold_out");
     world.advance(SignedDuration::from_secs(601)).await;
     world.hold(&sale, 2).await;
     let order =
@@ -262,13 +261,7 @@ async fn a_party_is_split_over_lanes_at_the_very_end_of_a_sale() {
 async fn limits_per_order_and_per_buyer_hold_under_racing() {
     let world = World::new().await;
     let sale = world.sale(100, json!({"per_order": 4, "per_buyer": 5})).await;
-    world
-        .post("/v1/holds")
-        .key(&uuid())
-        .json(world.basket(&sale, 5))
-        .send()
-        .await
-        .refused(409, "limit_reached");
+    world.try_hold(&sale, 5).await.refused(409, "limit_reached");
     let double =
         json!({"lines": [{"offer": sale.offer, "quantity": 3}, {"offer": sale.offer, "quantity": 3}]});
     world.post("/v1/holds").key(&uuid()).json(double).send().await.refused(409, "limit_reached");
@@ -352,13 +345,7 @@ async fn a_cancelled_event_cancels_every_booking_and_sells_nothing_more() {
         assert!(world.mail_to(&format!("b{n}@example.org")).subject.starts_with("Cancelled"));
     }
     world.advance(SignedDuration::from_secs(3)).await;
-    world
-        .post("/v1/holds")
-        .key(&uuid())
-        .json(world.basket(&sale, 1))
-        .send()
-        .await
-        .refused(409, "sale_closed");
+    world.try_hold(&sale, 1).await.refused(409, "sale_closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

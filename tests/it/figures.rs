@@ -1,6 +1,6 @@
 //! Counted, not timed: round trips and capacity units of each action, from the store's own accounting.
 
-use crate::support::{World, uuid};
+use crate::support::World;
 use serde_json::json;
 use std::collections::BTreeMap;
 use tessera::telemetry::Tally;
@@ -27,7 +27,7 @@ async fn a_hold_is_one_round_trip_and_one_write_unit() {
     for _ in 0..20 {
         let before = world.whole.home().meter().tallies();
         for _ in 0..10 {
-            world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await.ok();
+            world.try_hold(&sale, 1).await.ok();
         }
         let after = world.whole.home().meter().tallies();
         let (trips, writes, reads) = since(&before, &after, "POST /v1/holds");
@@ -47,22 +47,10 @@ async fn a_sold_out_answer_costs_nothing_within_its_second() {
     // A frozen moment: the verdict is believed for one second of the home's clock, so ask until a whole burst falls
     // into one.
     for _ in 0..20 {
-        world
-            .post("/v1/holds")
-            .key(&uuid())
-            .json(world.basket(&sale, 1))
-            .send()
-            .await
-            .refused(409, "sold_out");
+        world.try_hold(&sale, 1).await.refused(409, "sold_out");
         let before = world.whole.home().meter().tallies();
         for _ in 0..5 {
-            world
-                .post("/v1/holds")
-                .key(&uuid())
-                .json(world.basket(&sale, 1))
-                .send()
-                .await
-                .refused(409, "sold_out");
+            world.try_hold(&sale, 1).await.refused(409, "sold_out");
         }
         let after = world.whole.home().meter().tallies();
         if since(&before, &after, "POST /v1/holds") == (0.0, 0.0, 0.0) {

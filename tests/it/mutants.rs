@@ -409,7 +409,7 @@ async fn rush(world: &World) {
         .iter()
         .map(|key| world.post("/v1/holds").by(&token).key(key).json(world.basket(&sale, 1)).send());
     assert!(join_all(greedy).await.iter().filter(|answer| answer.status == 201).count() <= 3);
-    let calls = (0..40).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send());
+    let calls = (0..40).map(|_| world.try_hold(&sale, 1));
     assert!(join_all(calls).await.iter().filter(|answer| answer.status == 201).count() <= 7);
 }
 
@@ -420,13 +420,7 @@ async fn crowd(world: &World) {
         world.hold(&sale, 40).await;
     }
     for _ in 0..2 {
-        world
-            .post("/v1/holds")
-            .key(&uuid())
-            .json(world.basket(&sale, 1))
-            .send()
-            .await
-            .refused(409, "sold_out");
+        world.try_hold(&sale, 1).await.refused(409, "sold_out");
         world.advance(SignedDuration::from_secs(2)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Pools: other sizes while they sell, and the proof of their books.
 
-use crate::support::{Sale, World, text, uuid};
+use crate::support::{Sale, World, text};
 use futures_util::future::{join, join_all};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ async fn a_pool_grows_while_it_sells_and_sells_exactly_what_it_grew_to() {
         let (world, sale) = (&world, &sale);
         async move {
             tokio::time::sleep(std::time::Duration::from_millis(n * 2)).await;
-            world.post("/v1/holds").key(&uuid()).json(world.basket(sale, 1)).send().await.status
+            world.try_hold(sale, 1).await.status
         }
     }));
     let grow = world.put(&path).by(&sale.organiser.token).json(json!({"capacity": 120})).send();
@@ -72,7 +72,7 @@ async fn a_pool_grows_while_it_sells_and_sells_exactly_what_it_grew_to() {
     assert_eq!(grown.ok(), json!({"id": pool, "event": sale.event, "capacity": 120, "lanes": 3}));
     // Functions learn of the new lanes within two seconds.
     world.advance(SignedDuration::from_secs(3)).await;
-    let calls = (0..120).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send());
+    let calls = (0..120).map(|_| world.try_hold(&sale, 1));
     let then = join_all(calls).await;
     let held = first.iter().filter(|status| **status == 201).count()
         + then.iter().filter(|answer| answer.status == 201).count();
@@ -97,7 +97,7 @@ async fn a_pool_shrinks_to_what_is_taken_and_no_further() {
     assert_eq!(resize(9).await.ok()["capacity"], 9);
     assert_eq!(balanced(&world, &sale, &pool).await, [9, 2, 3, 0, 4]);
     world.advance(SignedDuration::from_secs(3)).await;
-    world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 3)).send().await.refused(409, "sold_out");
+    world.try_hold(&sale, 3).await.refused(409, "sold_out");
     world.hold(&sale, 2).await;
     for wrong in [0, 100_001] {
         resize(wrong).await.refused(400, "invalid_input");
@@ -205,9 +205,7 @@ async fn a_large_pool_that_is_sold_out_sells_again_within_a_second_of_a_place_co
         held.push(world.hold(&sale, 40).await);
     }
     let refused = async || {
-        let refused = join_all(
-            (0..20).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send()),
-        );
+        let refused = join_all((0..20).map(|_| world.try_hold(&sale, 1)));
         for answer in refused.await {
             answer.refused(409, "sold_out");
         }
@@ -220,11 +218,11 @@ async fn a_large_pool_that_is_sold_out_sells_again_within_a_second_of_a_place_co
     }
     world.advance(SignedDuration::from_secs(1)).await;
     // Wherever they look first, all 240 are found.
-    let calls = (0..240).map(|_| world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send());
+    let calls = (0..240).map(|_| world.try_hold(&sale, 1));
     let mut found = join_all(calls).await.iter().filter(|answer| answer.status == 201).count();
     while found < 240 {
         // Some were refused for a moment, all after the same few places.
-        let answer = world.post("/v1/holds").key(&uuid()).json(world.basket(&sale, 1)).send().await;
+        let answer = world.try_hold(&sale, 1).await;
         assert!(answer.status == 201 || answer.code() == "busy", "{found}: {}", answer.body);
         found += usize::from(answer.status == 201);
     }

@@ -248,9 +248,14 @@ impl World {
         json!({"lines": [{"offer": sale.offer, "quantity": quantity}]})
     }
 
+    /// A new guest's try to hold so many.
+    pub fn try_hold(&self, sale: &Sale, quantity: u32) -> impl Future<Output = Answer> + '_ {
+        self.post("/v1/holds").key(&uuid()).json(self.basket(sale, quantity)).send()
+    }
+
     /// A guest's hold.
     pub async fn hold(&self, sale: &Sale, quantity: u32) -> Held {
-        let hold = self.post("/v1/holds").key(&uuid()).json(self.basket(sale, quantity)).send().await.ok();
+        let hold = self.try_hold(sale, quantity).await.ok();
         Held { token: text(&hold["guest_token"]), hold }
     }
 

@@ -9,17 +9,17 @@
 //! Nothing that Tessera does can break them; a restored backup, a hand in the console or a bug can. Whoever recounts
 //! while the sale goes on sees things that are half done, so that what looks wrong is looked at a second time.
 
-use super::store::{register_key, register_of};
+use super::store::{register_of, registers_of};
 use super::{Booking, Register};
 use crate::app::App;
-use crate::db::{Listing, Query, Stored};
+use crate::db::{Key, Listing, Query, Stored};
 use crate::error::Result;
 use crate::id::{BookingId, HoldId};
-use crate::pool::store::{LaneWrite, Opened, Outcome, read, recount, release, write};
+use crate::pool::store::{LaneWrite, Opened, Outcome, read, read_one, recount, release, write};
 use crate::pool::{Claim, HoldKey, Lane, Mark, Pool};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// What differs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
@@ -63,6 +63,13 @@ pub enum Difference {
     },
 }
 
+impl Difference {
+    fn sum(lane: &Lane) -> Self {
+        let Lane { number, capacity, available, .. } = *lane;
+        Self::Sum { lane: number, capacity, available, taken: lane.taken() }
+    }
+}
+
 /// Where every place of a pool is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct Proof {
@@ -89,14 +96,14 @@ pub struct Proof {
 pub async fn prove(app: &App, opened: &Opened, now: Timestamp) -> Result<Proof> {
     let pool = opened.pool();
     let lanes = read(&app.db, &pool).await?;
-    let registers = registers_of(app, &lanes).await?;
+    let holders = lanes.iter().flat_map(|lane| lane.entries.keys().copied());
+    let registers = registers_of(&app.db, holders).await?;
     let mut proof = Proof { lanes: opened.lanes, ..Proof::default() };
     for lane in &lanes {
         proof.capacity += lane.capacity;
         proof.free += lane.available;
-        if lane.available + lane.taken() != lane.capacity {
-            let (capacity, available, taken) = (lane.capacity, lane.available, lane.taken());
-            proof.differences.push(Difference::Sum { lane: lane.number, capacity, available, taken });
+        if !lane.is_balanced() {
+            proof.differences.push(Difference::sum(lane));
         }
         for (holder, mark) in &lane.entries {
             match registers.get(holder) {
@@ -155,9 +162,8 @@ pub async fn repair(app: &App, opened: &Opened, proof: &Proof, now: Timestamp) -
         }
     }
     for lane in read(&app.db, &pool).await? {
-        if lane.available + lane.taken() != lane.capacity && !recount(&app.db, &pool, &lane).await? {
-            let (capacity, available, taken) = (lane.capacity, lane.available, lane.taken());
-            left.push(Difference::Sum { lane: lane.number, capacity, available, taken });
+        if !lane.is_balanced() && !recount(&app.db, &pool, &lane).await? {
+            left.push(Difference::sum(&lane));
         }
     }
     Ok(left)
@@ -168,26 +174,10 @@ fn names(booking: &Booking, pool: &Pool, lane: u32, mark: Mark) -> bool {
     booking.claims.iter().any(|claim| claim.key() == key && (claim.m == mark || claim.m.sold() == mark))
 }
 
-async fn registers_of(app: &App, lanes: &[Lane]) -> Result<HashMap<HoldKey, Register>> {
-    // A hold over several lanes is asked for once: no key may come twice in a batch.
-    let holders: BTreeSet<HoldKey> = lanes.iter().flat_map(|lane| lane.entries.keys().copied()).collect();
-    let keys: Vec<_> = holders.into_iter().map(register_key).collect();
-    let mut found = HashMap::new();
-    for chunk in keys.chunks(100) {
-        for register in app.db.get_many::<Register>(chunk).await? {
-            if let Some(holder) = HoldKey::of(register.value.hold()) {
-                found.insert(holder, register.value);
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// Looks again: the register may have been written after it was read, and the entry may be gone.
 async fn phantom(app: &App, pool: &Pool, lane: u32, holder: HoldKey) -> Result<bool> {
     let register = register_of(&app.db, holder).await?.map(|register| register.value);
-    let lanes = read(&app.db, pool).await?;
-    let mark = lanes.get(lane as usize).and_then(|lane| lane.entries.get(&holder).copied());
+    let mark = read_one(&app.db, pool, lane).await?.entries.get(&holder).copied();
     Ok(match (mark, register) {
         (None, _) | (_, Some(Register::Cancelled { .. })) => false,
         (Some(mark), Some(Register::Confirmed { booking })) => !names(&booking, pool, lane, mark),
@@ -198,15 +188,14 @@ async fn phantom(app: &App, pool: &Pool, lane: u32, holder: HoldKey) -> Result<b
 /// The confirmed bookings of the pool's event that lack an entry.
 async fn missing(app: &App, opened: &Opened, lanes: &[Lane]) -> Result<Vec<Difference>> {
     let (pool, mut found, mut after) = (opened.pool(), Vec::new(), None);
-    let numbers: HashMap<String, u32> =
-        (0..pool.lanes()).map(|lane| (format!("{:?}", pool.key(lane)), lane)).collect();
+    let numbers: HashMap<Key, u32> = (0..pool.lanes()).map(|lane| (pool.key(lane), lane)).collect();
     loop {
         let query = Query::of(Listing::Second, opened.event);
         let (page, next): (Vec<Stored<Register>>, _) = app.db.list(&query, after).await?;
         for register in page {
             let Register::Confirmed { booking } = &register.value else { continue };
             for claim in &booking.claims {
-                let Some(lane) = numbers.get(&format!("{:?}", claim.key())) else { continue };
+                let Some(lane) = numbers.get(&claim.key()) else { continue };
                 let Some(holder) = HoldKey::of(booking.hold) else { continue };
                 let seen = lanes.get(*lane as usize);
                 if seen.is_some_and(|lane| lane.entries.contains_key(&holder)) {
@@ -227,8 +216,7 @@ async fn missing(app: &App, opened: &Opened, lanes: &[Lane]) -> Result<Vec<Diffe
 
 /// Looks again, at the register after the lane: the listing lags, and lanes were read before it.
 async fn still_missing(app: &App, pool: &Pool, lane: u32, holder: HoldKey, claim: &Claim) -> Result<bool> {
-    let lanes = read(&app.db, pool).await?;
-    if lanes.get(lane as usize).is_some_and(|lane| lane.entries.contains_key(&holder)) {
+    if read_one(&app.db, pool, lane).await?.entries.contains_key(&holder) {
         return Ok(false);
     }
     let register = register_of(&app.db, holder).await?.map(|register| register.value);
@@ -243,21 +231,19 @@ async fn restore(app: &App, pool: &Pool, lane: u32, booking: BookingId) -> Resul
     let (Some(claim), Some(holder)) = (claim, HoldKey::of(booking.hold)) else { return Ok(false) };
     // If only the entry was lost and its places were never given back, the count comes right afterwards; if they were
     // sold again, there is not enough.
-    let lanes = read(&app.db, pool).await?;
-    let Some(seen) = lanes.get(lane as usize) else { return Ok(false) };
+    let seen = read_one(&app.db, pool, lane).await?;
     if seen.taken() + claim.m.quantity > seen.capacity {
         return Ok(false);
     }
-    if seen.available + seen.taken() != seen.capacity {
-        recount(&app.db, pool, seen).await?;
+    if !seen.is_balanced() {
+        recount(&app.db, pool, &seen).await?;
     }
     let change = LaneWrite { take: Some((holder, claim.m.sold())), ..LaneWrite::default() };
     Ok(matches!(write(&app.db, pool, lane, &change).await?, Outcome::Done { .. } | Outcome::Mine(_)))
 }
 
 async fn drop_phantom(app: &App, pool: &Pool, lane: u32, holder: HoldKey, now: Timestamp) -> Result<bool> {
-    let lanes = read(&app.db, pool).await?;
-    let mark = lanes.get(lane as usize).and_then(|lane| lane.entries.get(&holder).copied());
+    let mark = read_one(&app.db, pool, lane).await?.entries.get(&holder).copied();
     let Some(mark) = mark.filter(|mark| mark.is_sold()) else { return Ok(true) };
     // The register first, as ever: whoever might still confirm this hold finds it ended.
     match super::store::end(&app.db, holder, super::Ending::Expired, now).await? {

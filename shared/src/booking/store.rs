@@ -23,6 +23,7 @@ use crate::sign::Purpose;
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
 
 impl Item for Register {
     const TABLE: Table = Table::Booking;
@@ -53,7 +54,7 @@ fn place(booking: &Booking) -> String {
     format!("{}#{}", sortable(booking.confirmed), booking.id)
 }
 
-pub(super) fn register_key(key: HoldKey) -> Key {
+fn register_key(key: HoldKey) -> Key {
     Key::new(key, "-")
 }
 
@@ -354,14 +355,13 @@ async fn judge(
     if entries.is_empty() {
         return Ok(judged);
     }
-    let keys: Vec<Key> = entries.iter().map(|(holder, _)| register_key(*holder)).collect();
-    let known: Vec<Stored<Register>> = db.get_many(&keys).await?;
+    let known = registers_of(db, entries.iter().map(|(holder, _)| *holder)).await?;
     let fates = try_join_all(entries.iter().map(|(holder, mark)| {
-        let known = known.iter().find(|register| HoldKey::of(register.value.hold()) == Some(*holder));
+        let known = known.get(holder);
         let why = if replaced.contains(holder) { Ending::Replaced } else { Ending::Expired };
         async move {
             let register = match known {
-                Some(register) => register.value.clone(),
+                Some(register) => register.clone(),
                 None => end(db, *holder, why, now).await?,
             };
             Ok::<_, Refusal>((*holder, *mark, register))
@@ -423,6 +423,28 @@ pub async fn clear(app: &App, pools: &[Pool], holder: HoldKey) -> Result<()> {
 /// The store's own.
 pub async fn register_of(db: &Db, holder: HoldKey) -> Result<Option<Stored<Register>>> {
     db.get(&register_key(holder)).await
+}
+
+/// The registers of those of these holds that have been decided.
+///
+/// # Errors
+/// The store's own.
+pub async fn registers_of(
+    db: &Db,
+    holders: impl IntoIterator<Item = HoldKey>,
+) -> Result<HashMap<HoldKey, Register>> {
+    // A hold over several lanes is asked for once: no key may come twice in a batch.
+    let holders: BTreeSet<HoldKey> = holders.into_iter().collect();
+    let keys: Vec<Key> = holders.into_iter().map(register_key).collect();
+    let mut found = HashMap::new();
+    for chunk in keys.chunks(100) {
+        for register in db.get_many::<Register>(chunk).await? {
+            if let Some(holder) = HoldKey::of(register.value.hold()) {
+                found.insert(holder, register.value);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A booking's register.
@@ -573,14 +595,8 @@ pub async fn own_holds(app: &App, pool: &Pool, buyer: &str, now: Timestamp) -> R
                 .map(|(key, mark)| (*key, Claim::new(pool.key(lane.number), *mark))),
         );
     }
-    let keys: Vec<Key> = found.iter().map(|(key, _)| register_key(*key)).collect();
-    let mut decided = Vec::new();
-    for chunk in keys.chunks(100) {
-        decided.extend(
-            app.db.get_many::<Register>(chunk).await?.into_iter().map(|register| register.value.hold()),
-        );
-    }
-    found.retain(|(key, _)| !decided.contains(&key.id()));
+    let decided = registers_of(&app.db, found.iter().map(|(key, _)| *key)).await?;
+    found.retain(|(key, _)| !decided.contains_key(key));
     Ok(found)
 }
 

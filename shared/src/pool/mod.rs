@@ -324,6 +324,12 @@ impl Lane {
     pub fn taken(&self) -> u32 {
         self.entries.values().map(|mark| mark.quantity).sum()
     }
+
+    /// Whether they do.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.available + self.taken() == self.capacity
+    }
 }
 
 /// What a hold took from one lane: enough to give it back, and to know it again.

@@ -178,6 +178,25 @@ pub async fn read(db: &Db, pool: &Pool) -> Result<Vec<Lane>> {
     Ok(lanes)
 }
 
+/// Reads one lane, strongly consistent.
+///
+/// # Errors
+/// `opening` if it is missing; `unavailable` when the store does not answer.
+pub async fn read_one(db: &Db, pool: &Pool, lane: u32) -> Result<Lane> {
+    let item = get(db, pool.key(lane), true).await?;
+    item.map_or_else(|| Code::Opening.refuse(), |item| read_lane(lane, &item))
+}
+
+/// Reads one item of the table.
+async fn get(db: &Db, key: Key, consistent: bool) -> Result<Option<Attributes>> {
+    let request = db.client().get_item().table_name(db.table(Table::Pool)).consistent_read(consistent);
+    let request = request.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk));
+    let output =
+        request.set_return_consumed_capacity(db.wants_capacity()).send().await.map_err(store_error)?;
+    db.count_read(output.consumed_capacity());
+    Ok(output.item)
+}
+
 /// Reads the lanes of the `count` partitions where `holder` looks first, strongly consistent.
 ///
 /// # Errors
@@ -294,13 +313,7 @@ impl Opened {
 /// # Errors
 /// `unavailable` when the store does not answer.
 pub async fn told(db: &Db, pool: &Pool) -> Result<Option<(u32, Timestamp)>> {
-    let key = told_key(pool);
-    let request = db.client().get_item().table_name(db.table(Table::Pool));
-    let request = request.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk));
-    let output =
-        request.set_return_consumed_capacity(db.wants_capacity()).send().await.map_err(store_error)?;
-    db.count_read(output.consumed_capacity());
-    let Some(item) = output.item else { return Ok(None) };
+    let Some(item) = get(db, told_key(pool), false).await? else { return Ok(None) };
     let at = item.get("t").and_then(|at| Timestamp::from_millisecond(at.as_n().ok()?.parse().ok()?).ok());
     Ok(Some((number_of(&item, "q")?, at.ok_or_else(|| malformed("a verdict has no time"))?)))
 }
@@ -364,13 +377,7 @@ async fn make_lanes(db: &Db, id: PoolId, lanes: impl Iterator<Item = (u32, u32)>
 /// # Errors
 /// `opening` if it has not been opened; `unavailable` when the store does not answer.
 pub async fn opened_pool(db: &Db, id: PoolId) -> Result<Opened> {
-    let request = db.client().get_item().table_name(db.table(Table::Pool)).consistent_read(true);
-    let request = request.key("pk", AttributeValue::S(OPENED.to_owned()));
-    let request = request.key("sk", AttributeValue::S(id.to_string()));
-    let output =
-        request.set_return_consumed_capacity(db.wants_capacity()).send().await.map_err(store_error)?;
-    db.count_read(output.consumed_capacity());
-    output.item.as_ref().map_or_else(|| Code::Opening.refuse(), Opened::read)
+    get(db, Key::new(OPENED, id), true).await?.as_ref().map_or_else(|| Code::Opening.refuse(), Opened::read)
 }
 
 /// Gives a pool another size while it sells. Lanes that are missing are made first, empty; then what is wanted is noted,

@@ -673,13 +673,7 @@ impl Run {
                 }
             }
             Stage::Register if self.requests[id].verdict => {
-                let request = &self.requests[id];
-                self.hints[request.instance].sold_out(
-                    &self.pool,
-                    request.quantity,
-                    &request.seen,
-                    moment(request.began),
-                );
+                self.remember(id);
                 self.figures.remembered += 1;
                 self.sold_out(id, 2 * SECOND);
             }
@@ -816,13 +810,8 @@ impl Run {
                 return;
             }
         }
+        self.remember(id);
         let request = &self.requests[id];
-        self.hints[request.instance].sold_out(
-            &self.pool,
-            request.quantity,
-            &request.seen,
-            moment(request.began),
-        );
         if self.way.shares
             && self.verdict.is_none_or(|(at, least)| at + SECOND / 2 < self.now || request.quantity < least)
         {
@@ -841,6 +830,13 @@ impl Run {
         self.requests[id].stage =
             if parts[0].judge.is_empty() { Stage::Write(parts) } else { Stage::Judge(parts) };
         self.call(id);
+    }
+
+    /// The function that answers this request remembers that too little was left.
+    fn remember(&self, id: usize) {
+        let request = &self.requests[id];
+        let (seen, began) = (&request.seen, moment(request.began));
+        self.hints[request.instance].sold_out(&self.pool, request.quantity, seen, began);
     }
 
     fn sold_out(&mut self, id: usize, grace: u64) {
