@@ -285,16 +285,22 @@ pub fn etag(version: u64) -> [(HeaderName, String); 1] {
 /// `internal` if the body cannot be written.
 pub fn cacheable(request: &HeaderMap, body: &impl Serialize, seconds: u32) -> Result<Response> {
     let json = serde_json::to_vec(body).map_err(|error| Code::Internal.caused_by(error))?;
-    let tag = format!("\"{}\"", print(&json));
+    Ok(cacheable_as(request, "application/json", json, seconds))
+}
+
+/// As [`cacheable`], of another kind.
+#[must_use]
+pub fn cacheable_as(request: &HeaderMap, kind: &'static str, body: Vec<u8>, seconds: u32) -> Response {
+    let tag = format!("\"{}\"", print(&body));
     let control = format!("public, max-age={seconds}");
     let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let known =
         known.flat_map(|list| list.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag);
     let headers = [(header::ETAG, tag), (header::CACHE_CONTROL, control)];
     if known {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    Ok((headers, [(header::CONTENT_TYPE, "application/json")], json).into_response())
+    (headers, [(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
 #[cfg(test)]

@@ -155,6 +155,8 @@ ids! {
     OfferId "ofr";
     /// Capacity that offers draw from.
     PoolId "pol";
+    /// A place with sections of seats.
+    VenueId "ven";
     /// A basket of places kept for a while.
     HoldId "hld";
     /// Places that are sold.

@@ -5,7 +5,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
-//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
+//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
 //! | capacity, written by booking alone | [`pool`] |
 //! | documents | [`calendar`] |
 //! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
@@ -40,6 +40,7 @@ pub mod payment;
 pub mod pool;
 pub mod queue;
 pub mod run;
+pub mod seating;
 pub mod sign;
 pub mod telemetry;
 pub mod text;

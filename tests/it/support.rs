@@ -236,12 +236,17 @@ impl World {
     /// An event on sale, its one offer with this capacity and these terms.
     pub async fn sale(&self, capacity: u32, more: Value) -> Sale {
         let organiser = self.organiser("organiser").await;
-        let event = self.draft(&organiser, json!({})).await;
         let mut terms = json!({"capacity": capacity});
         merge(&mut terms, more);
-        let offer = self.offer(&organiser, &event, terms).await;
-        self.publish(&organiser, &event).await;
-        Sale { organiser, event, offer }
+        self.sale_of(&organiser, terms).await
+    }
+
+    /// As [`Self::sale`], of an organiser that is there already.
+    pub async fn sale_of(&self, organiser: &Organiser, terms: Value) -> Sale {
+        let event = self.draft(organiser, json!({})).await;
+        let offer = self.offer(organiser, &event, terms).await;
+        self.publish(organiser, &event).await;
+        Sale { organiser: organiser.clone(), event, offer }
     }
 
     pub fn basket(&self, sale: &Sale, quantity: u32) -> Value {

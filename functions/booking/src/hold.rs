@@ -1,5 +1,6 @@
 //! Holds: places kept for a buyer while they decide and pay.
 
+use crate::basket::{Ask, Basket};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -9,11 +10,11 @@ use std::collections::BTreeMap;
 use tessera::app::App;
 use tessera::auth::{Buyer, MaybeBuyer};
 use tessera::booking::store::{self, Wish};
-use tessera::booking::{Line, Quote, wanted};
+use tessera::booking::{Line, Quote};
 use tessera::catalogue::store::Programme;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{EventId, GuestId, HoldId, OfferId};
+use tessera::id::{EventId, GuestId, HoldId};
 use tessera::money::Money;
 use tessera::pool::{HoldKey, Pool};
 use tessera::sign::Purpose;
@@ -23,23 +24,13 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub struct Length(pub u32);
 
-/// What is wanted of one offer.
-#[derive(Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Want {
-    offer: OfferId,
-    /// Places, 1 to 40.
-    #[schema(minimum = 1, maximum = 40)]
-    quantity: u32,
-}
-
 /// A basket.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Take {
     /// 1 to 20 lines, all of one event.
     #[schema(min_items = 1, max_items = 20)]
-    lines: Vec<Want>,
+    lines: Vec<Ask>,
     /// The code of a private event.
     #[serde(default)]
     #[schema(max_length = 64)]
@@ -84,24 +75,20 @@ pub async fn take(
     let now = app.clock.now();
     let buyer = caller.map_or_else(|| guest(&app, &key), Ok)?;
     let programme = programme(&app, &input.value).await?;
-    let lines = price(&programme, &input.value.lines, now)?;
+    let Take { lines, replaces, .. } = input.value;
+    let basket = Basket::read(&app, &programme, lines).await?;
     let who = buyer.to_string();
     let tag = store::tag(&app, &who);
-    let mut wants = Vec::new();
-    for (line, offer) in &lines {
-        wants.push((app.opened(offer.pool).await?.pool(), *offer, line.quantity));
-    }
-    let places = wanted(wants, &tag)?;
-    let replaces =
-        input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
+    let wants = basket.wants(&app, &tag).await?;
+    let replaces = replaces.into_iter().map(|hold| own_key(hold, &tag)).collect::<Result<Vec<_>>>()?;
     let (until, print) =
         (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
     let around = if replaces.is_empty() { Vec::new() } else { pools(&app, &programme, &tag).await? };
     let holder = store::holder(&app, &who, &key.0);
-    let wish = Wish { holder, places: &places, until, print, replaces: &replaces, around: &around };
+    let wish = Wish { holder, wants: &wants, until, print, replaces: &replaces, around: &around };
     let claims = store::hold(&app, &wish, now).await?;
     let expires = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(until);
-    let lines: Vec<Line> = lines.into_iter().map(|(line, _)| line).collect();
+    let lines = basket.lines(&claims)?;
     let total = sum(&lines)?;
     let (organisation, event) = (programme.event.organisation, programme.event.id);
     let quote = Quote { hold: holder.id(), buyer, organisation, event, lines, total, claims, expires };
@@ -143,33 +130,6 @@ async fn programme(app: &App, basket: &Take) -> Result<std::sync::Arc<Programme>
     let programme = app.programme_of(basket.lines[0].offer).await?;
     // What may not be seen is not there: drafts have no visitors, private events only those with the code.
     if programme.event.visible_to(basket.code.as_deref()) { Ok(programme) } else { Code::NotFound.refuse() }
-}
-
-/// The lines with prices; lines of one offer are added up first, so that limits count them together.
-fn price<'a>(
-    programme: &'a Programme,
-    wants: &[Want],
-    now: Timestamp,
-) -> Result<Vec<(Line, &'a tessera::catalogue::Offer)>> {
-    let mut sums: Vec<(OfferId, u32)> = Vec::new();
-    for (place, want) in wants.iter().enumerate() {
-        if !(1..=40).contains(&want.quantity) {
-            return Err(Refusal::invalid(format!("/lines/{place}/quantity"), "must be between 1 and 40"));
-        }
-        match sums.iter_mut().find(|(offer, _)| *offer == want.offer) {
-            Some((_, sum)) => *sum += want.quantity,
-            None => sums.push((want.offer, want.quantity)),
-        }
-    }
-    let line = |(id, quantity): (OfferId, u32)| {
-        let offer = programme.offers.iter().find(|offer| offer.id == id);
-        let offer = offer
-            .ok_or_else(|| Refusal::invalid("/lines", format!("{id} is not an offer of the same event")))?;
-        offer.may_sell(&programme.event, quantity, now)?;
-        let (name, unit) = (offer.terms.name.to_string(), offer.terms.price);
-        Ok((Line { offer: id, name, quantity, unit, amount: unit.times(quantity)? }, offer))
-    };
-    sums.into_iter().map(line).collect()
 }
 
 fn sum(lines: &[Line]) -> Result<Money> {
@@ -235,7 +195,7 @@ pub async fn own(
     let programme = app.programme(query.event).await?;
     let mut found: BTreeMap<HoldKey, OwnHold> = BTreeMap::new();
     let pools = pools(&app, &programme, &store::tag(&app, &who)).await?;
-    for pool in pools.into_iter().filter(|pool| matches!(pool, Pool::Places { .. })) {
+    for pool in pools.into_iter().filter(|pool| !matches!(pool, Pool::Allowance { .. })) {
         for (key, claim) in store::own_holds(&app, &pool, &who, now).await? {
             let expires = claim.m.until().unwrap_or(now);
             let hold = found.entry(key).or_insert(OwnHold { id: key.id(), places: 0, expires });

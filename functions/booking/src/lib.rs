@@ -3,15 +3,19 @@
 //! | file | use cases |
 //! |---|---|
 //! | [`hold`] | take a hold, list my own, let go |
+//! | [`basket`] | what a hold is asked for: offers, seats |
+//! | [`seats`] | block and open seats |
 //! | [`bookings`] | mine, an event's, one, cancel |
 //! | [`pools`] | resize a pool, prove its books |
 //! | [`worker`] | open pools, decide holds, free places, cancel an event's bookings; the scheduled `tidy` and `prove` |
 //!
 //! The engine is in [`tessera::pool`] (lanes) and [`tessera::booking`] (registers and the flow over both).
 
+pub mod basket;
 pub mod bookings;
 pub mod hold;
 pub mod pools;
+pub mod seats;
 pub mod worker;
 
 use tessera::app::App;
@@ -32,6 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bookings::of_event))
         .routes(routes!(pools::resize))
         .routes(routes!(pools::prove))
+        .routes(routes!(seats::change))
 }
 
 /// The function that the gateway calls.

@@ -59,7 +59,7 @@ pub async fn resize(
     let capacity = input.value.capacity;
     check_capacity(capacity)?;
     managed(&app, caller, id, Action::ManageEvents).await?;
-    let Opened { id, event, capacity, lanes } = store::resize(&app.db, id, capacity).await?;
+    let Opened { id, event, capacity, lanes, seated: _ } = store::resize(&app.db, id, capacity).await?;
     Ok(Json(View { id, event, capacity, lanes }))
 }
 

@@ -59,10 +59,18 @@ async fn open(app: &App, event: EventId) -> Result<()> {
         catalogue::store::event(&app.db, event).await?.value.ends()? + SignedDuration::from_hours(24 * 30);
     let mut opened = Vec::new();
     for offer in offers {
-        if !opened.contains(&offer.value.pool) {
-            pool::store::open(&app.db, offer.value.pool, event, offer.value.capacity, until).await?;
-            opened.push(offer.value.pool);
+        let (pool, capacity) = (offer.value.pool, offer.value.capacity);
+        if opened.contains(&pool) {
+            continue;
         }
+        match offer.value.seats {
+            None => pool::store::open(&app.db, pool, event, capacity, until).await?,
+            Some(_) => {
+                let opening = app.seating(event, pool).await?.section.opening();
+                pool::store::open_seats(&app.db, pool, event, &opening, until).await?;
+            }
+        }
+        opened.push(pool);
     }
     Ok(())
 }

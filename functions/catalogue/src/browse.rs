@@ -56,7 +56,7 @@ pub async fn list(
 #[serde(deny_unknown_fields)]
 pub struct Access {
     /// The code of a private event.
-    code: Option<String>,
+    pub(crate) code: Option<String>,
 }
 
 /// An event with its offers and what is left of them.
@@ -96,6 +96,12 @@ pub(crate) async fn places(
     }
     let counted = async {
         let opened = app.opened(offer.pool).await?;
+        if opened.seated {
+            // Seats are blocked and opened while they sell: their lanes say how many there are.
+            let lanes = app.lanes(&opened.pool()).await?;
+            let capacity = lanes.iter().map(|lane| lane.capacity).sum();
+            return Ok((capacity, Some(lanes.iter().map(|lane| lane.available).sum())));
+        }
         let left = tessera::pool::store::left(&app.db, &app.hints, &opened.pool(), now).await?;
         Ok::<_, Refusal>((opened.capacity, Some(left)))
     };

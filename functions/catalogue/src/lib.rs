@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`event`] | create, edit, publish, cancel, list an organisation's |
 //! | [`offer`] | add, edit |
+//! | [`seating`] | venues and their sections; the seat maps of events, as data and as a picture |
 //! | [`browse`] | the public's list and detail, with live availability |
 //!
 //! Rules and the kept form are in [`tessera::catalogue`].
@@ -11,6 +12,7 @@
 pub mod browse;
 pub mod event;
 pub mod offer;
+pub mod seating;
 
 use tessera::app::App;
 use tessera::config::ConfigError;
@@ -29,6 +31,12 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(event::organisers_view))
         .routes(routes!(offer::add))
         .routes(routes!(offer::edit))
+        .routes(routes!(seating::found))
+        .routes(routes!(seating::venue))
+        .routes(routes!(seating::venues))
+        .routes(routes!(seating::draw))
+        .routes(routes!(seating::map))
+        .routes(routes!(seating::image))
 }
 
 /// The function that the gateway calls.

@@ -1,6 +1,7 @@
 //! Offers of an event.
 
 use crate::event::managed;
+use crate::seating;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,7 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
-use tessera::catalogue::{Event, Offer, Sale, SaleStatus, State as EventState, Terms, check_capacity, store};
+use tessera::catalogue::{
+    Event, Offer, Sale, SaleStatus, Seats, State as EventState, Terms, check_capacity, store,
+};
 use tessera::db::{Put, Replace};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Path, etag};
@@ -17,17 +20,20 @@ use tessera::id::{EventId, OfferId, PoolId};
 use tessera::money::Money;
 use tessera::text::Text;
 
-/// A new offer: with a capacity of its own, or drawing from another offer's pool.
+/// A new offer: with a capacity of its own, drawing from another offer's pool, or of seats.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
-    /// Places of its own, 1 to 100,000. Say either this or `pool`.
+    /// Places of its own, 1 to 100,000. Say either this, `pool` or `seats`.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100_000)]
     capacity: Option<u32>,
     /// The pool of another offer of the event, to share it.
     #[serde(default)]
     pool: Option<PoolId>,
+    /// The seats it sells. Offers of one section share its seats.
+    #[serde(default)]
+    seats: Option<Seats>,
     /// The ticket type.
     #[schema(example = "Standing")]
     name: Text<1, 100>,
@@ -55,6 +61,9 @@ pub struct OfferView {
     pool: PoolId,
     /// The pool's size.
     capacity: u32,
+    /// The seats it sells, if it sells seats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seats: Option<Seats>,
     /// Places left in the pool, a second old at most; absent where it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     available: Option<u32>,
@@ -84,6 +93,7 @@ pub fn view(
         event: offer.event,
         pool: offer.pool,
         capacity,
+        seats: offer.seats.clone(),
         available,
         sale_status: offer.sale_status(event, now)?,
         etag: version.map(|version| format!("\"v{version}\"")),
@@ -102,7 +112,7 @@ pub async fn add(
     key: IdempotencyKey,
     input: Input<Add>,
 ) -> Result<Response> {
-    let (Add { capacity, pool, name, price, sale, per_order, per_buyer }, now) =
+    let (Add { capacity, pool, seats, name, price, sale, per_order, per_buyer }, now) =
         (input.value, app.clock.now());
     let terms = Terms { name, price, sale, per_order: per_order.unwrap_or(10), per_buyer };
     let event = managed(&app, caller, id).await?.value;
@@ -115,17 +125,19 @@ pub async fn add(
         return Err(Refusal::invalid("/price/currency", format!("the event's offers are in {currency}")));
     }
     let offer = OfferId::derive(&[&id.to_string(), &key.0]);
-    let (pool, capacity) = match (capacity, pool) {
-        (Some(capacity), None) => (PoolId::from_uuid(offer.uuid()), capacity),
-        (None, Some(pool)) => {
-            let owner = siblings.iter().find(|other| other.value.pool == pool);
+    let (pool, capacity) = match (capacity, pool, &seats) {
+        (Some(capacity), None, None) => (PoolId::from_uuid(offer.uuid()), capacity),
+        (None, Some(pool), None) => {
+            let owner = siblings.iter().find(|other| other.value.pool == pool && other.value.seats.is_none());
             let owner = owner.ok_or_else(|| Refusal::invalid("/pool", "is not a pool of this event"))?;
             (pool, owner.value.capacity)
         }
-        _ => return Err(Refusal::invalid("/capacity", "say either capacity or pool")),
+        (None, None, Some(seats)) => seating::sell(&app, &event, seats, now).await?,
+        _ => return Err(Refusal::invalid("/capacity", "say either capacity, pool or seats")),
     };
     check_capacity(capacity)?;
-    let new = Offer { id: offer, event: id, pool, capacity, terms, created: now, print: input.print.clone() };
+    let print = input.print.clone();
+    let new = Offer { id: offer, event: id, pool, capacity, seats, terms, created: now, print };
     // Pools are opened when the event is published: an offer with a pool of its own cannot come later.
     let known = siblings.iter().any(|other| other.value.id == offer);
     let shares = siblings.iter().any(|other| other.value.pool == pool && other.value.id != offer);

@@ -31,7 +31,7 @@ pub fn pdf(ticket: &Ticket, event: &Event, organiser: &str, signer: &Signer) -> 
         venue: Some(&venue),
         place: Some(&city),
         offer: &ticket.offer_name,
-        seat: None,
+        seat: ticket.seat.as_deref(),
         holder: Some(&ticket.holder),
         price: Some(&price),
         order: Some(&order),

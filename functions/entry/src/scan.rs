@@ -43,6 +43,10 @@ pub struct Admitted {
     number: String,
     /// The ticket type.
     offer_name: String,
+    /// Its seat, with the section, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Stalls A-12")]
+    seat: Option<String>,
     /// The name on it.
     holder: String,
 }
@@ -70,8 +74,8 @@ pub async fn scan(
         Err(refusal) => Err(refusal),
     };
     note(&app, caller.id, event, ticket, &look, &admitted).await?;
-    let Ticket { id, number, offer_name, holder, .. } = admitted?;
-    Ok(Json(Admitted { result: Outcome::Valid, scan, ticket: id, number, offer_name, holder }))
+    let Ticket { id, number, offer_name, seat, holder, .. } = admitted?;
+    Ok(Json(Admitted { result: Outcome::Valid, scan, ticket: id, number, offer_name, seat, holder }))
 }
 
 async fn admit(app: &App, ticket: TicketId, look: &Look<'_>) -> Result<Ticket> {

@@ -51,6 +51,10 @@ pub struct View {
     offer: OfferId,
     /// The ticket type's name.
     offer_name: String,
+    /// Its seat, with the section, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Stalls A-12")]
+    seat: Option<String>,
     /// Its price.
     price: Money,
     /// The name on it.
@@ -71,8 +75,23 @@ fn view(ticket: Ticket, signer: &Signer) -> View {
         TicketState::Used { at, gate, .. } => (Status::Used, Some(at), Some(gate)),
         TicketState::Void { .. } => (Status::Void, None, None),
     };
-    let Ticket { id, number, event, order, booking, offer, offer_name, price, holder, .. } = ticket;
-    View { id, number, status, code, event, order, booking, offer, offer_name, price, holder, used_at, gate }
+    let Ticket { id, number, event, order, booking, offer, offer_name, seat, price, holder, .. } = ticket;
+    View {
+        id,
+        number,
+        status,
+        code,
+        event,
+        order,
+        booking,
+        offer,
+        offer_name,
+        seat,
+        price,
+        holder,
+        used_at,
+        gate,
+    }
 }
 
 /// Of which order, and by what right.

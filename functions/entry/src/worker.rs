@@ -81,10 +81,11 @@ async fn issue(app: &App, signer: &Arc<Signer>, booking: BookingId) -> Result<()
 }
 
 fn tickets(booking: &Booking, holder: &str, now: jiff::Timestamp) -> Vec<Ticket> {
-    let singles = booking.lines.iter().flat_map(|line| (0..line.quantity).map(move |_| line));
+    let singles =
+        booking.lines.iter().flat_map(|line| (0..line.quantity as usize).map(move |nth| (line, nth)));
     singles
         .zip(1..)
-        .map(|(line, place)| {
+        .map(|((line, nth), place)| {
             let id = TicketId::derive(&[&booking.id.to_string(), &place.to_string()]);
             Ticket {
                 id,
@@ -95,6 +96,7 @@ fn tickets(booking: &Booking, holder: &str, now: jiff::Timestamp) -> Vec<Ticket>
                 booking: booking.id,
                 offer: line.offer,
                 offer_name: line.name.clone(),
+                seat: line.seat(nth),
                 price: line.unit,
                 holder: holder.to_owned(),
                 place,

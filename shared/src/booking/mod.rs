@@ -3,10 +3,11 @@
 //! A hold lives in lanes ([`crate::pool`]) and in the signed [`Quote`] that its buyer carries. What becomes of it is
 //! decided once, by the first write of its [`Register`]: **confirmed**, which is the booking itself, or **ended**.
 //! Paying, expiring, releasing and replacing race for that one item, never for clocks. [`store`] has the flow, [`proof`] recounts
-//! a pool from its ledger and the registers.
+//! a pool from its ledger and the registers, [`want`] says where in the lanes something can be had.
 
 pub mod proof;
 pub mod store;
+pub mod want;
 
 use crate::auth::Buyer;
 use crate::catalogue::Offer;
@@ -14,9 +15,10 @@ use crate::error::{Code, Result};
 use crate::id::{BookingId, EventId, HoldId, OfferId, OrderId, OrganisationId};
 use crate::message::Message;
 use crate::money::Money;
-use crate::pool::{Claim, Pool, add_up};
+use crate::pool::{Claim, Pool};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use want::{Want, add_up};
 
 /// One line of a basket, priced.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -27,10 +29,27 @@ pub struct Line {
     pub name: String,
     /// Places.
     pub quantity: u32,
+    /// The section, if it is of seats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Stalls")]
+    pub section: Option<String>,
+    /// Which seats, if it is of seats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["A-12", "A-13"]))]
+    pub seats: Vec<String>,
     /// Price of one place.
     pub unit: Money,
     /// Price of all of them.
     pub amount: Money,
+}
+
+impl Line {
+    /// The seat of its `nth` place, from 0, with the section: `Stalls A-12`.
+    #[must_use]
+    pub fn seat(&self, nth: usize) -> Option<String> {
+        let (seat, section) = (self.seats.get(nth)?, self.section.as_ref()?);
+        Some(format!("{section} {seat}"))
+    }
 }
 
 /// What a hold answers: everything that was promised, signed. The order step verifies the seal and asks nobody.
@@ -198,22 +217,23 @@ impl Register {
     }
 }
 
-/// What a basket takes, each pool once: of each line the places of its offer's pool, and where there is a limit per buyer
-/// the allowance of the buyer of this tag. Allowances come first: they refuse more cheaply than places are given back.
+/// What a basket takes, each pool once: of each line what it wants of its offer's pool (if another line has not said it
+/// already), and where there is a limit per buyer the allowance of the buyer of this tag. Allowances come first: they
+/// refuse more cheaply than places are given back.
 ///
 /// # Errors
 /// As [`add_up`].
 pub fn wanted<'a>(
-    lines: impl IntoIterator<Item = (Pool, &'a Offer, u32)>,
+    lines: impl IntoIterator<Item = (&'a Offer, u32, Pool, Option<Want>)>,
     tag: &[u8; 32],
-) -> Result<Vec<(Pool, u32)>> {
-    let mut wanted = Vec::new();
-    for (pool, offer, quantity) in lines {
-        wanted.push((pool, quantity));
-        wanted.extend(offer.terms.per_buyer.map(|limit| (Pool::allowance(offer.id, tag, limit), quantity)));
+) -> Result<Vec<(Pool, Want)>> {
+    let (mut allowances, mut wanted) = (Vec::new(), Vec::new());
+    for (offer, quantity, pool, want) in lines {
+        wanted.extend(want.map(|want| (pool, want)));
+        let allowance = |limit| (Pool::allowance(offer.id, tag, limit), Want::Places(quantity));
+        allowances.extend(offer.terms.per_buyer.map(allowance));
     }
-    wanted.sort_by_key(|(pool, _)| matches!(pool, Pool::Places { .. }));
-    add_up(wanted)
+    add_up(allowances.into_iter().chain(wanted))
 }
 
 /// Until when a buyer may cancel: as long as the event has not begun. (Policies per offer come with refunds by policy.)

@@ -8,6 +8,7 @@
 //! | sold out, as some function found | pool | `sold#` first partition | `-` | | |
 //! | cancelling of an event | booking | event id | `cancelling` | | |
 
+use super::want::{Look, Want};
 use super::{Booking, By, CONFIRM_DAYS, Ending, Register, TOMBSTONE_DAYS};
 use crate::app::App;
 use crate::catalogue;
@@ -17,8 +18,8 @@ use crate::error::{Code, Refusal, Result};
 use crate::id::{BookingId, EventId, HoldId};
 use crate::message::Message;
 use crate::order::Order;
-use crate::pool::store::{LaneWrite, Outcome, read, read_near, release, tell, told, write};
-use crate::pool::{Claim, HoldKey, Lane, Mark, Part, Pool, exactly, plan, still_there, within_reach};
+use crate::pool::store::{LaneWrite, Outcome, read, read_near, read_one, release, tell, told, write};
+use crate::pool::{Cells, Claim, HoldKey, Lane, Mark, Part, Pool, exactly, still_there};
 use crate::sign::Purpose;
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -89,8 +90,8 @@ pub async fn cancelling(db: &Db, event: EventId) -> Result<Option<Stored<Cancell
 pub struct Wish<'a> {
     /// Its key.
     pub holder: HoldKey,
-    /// Pools and quantities, each pool once.
-    pub places: &'a [(Pool, u32)],
+    /// What is wanted of which pool, each pool once.
+    pub wants: &'a [(Pool, Want)],
     /// The end of the hold.
     pub until: Timestamp,
     /// Three digits of the request's print.
@@ -123,8 +124,8 @@ pub fn holder(app: &App, buyer: &str, idempotency_key: &str) -> HoldKey {
 /// holds something else), `busy` (too many lost races), and the store's own.
 pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
-    for (pool, quantity) in wish.places {
-        match take(app, wish, pool, *quantity, now).await {
+    for (pool, want) in wish.wants {
+        match take(app, wish, pool, want, now).await {
             Ok(mut taken) => claims.append(&mut taken),
             Err(refusal) if claims.is_empty() => return Err(refusal),
             Err(refusal) => {
@@ -143,38 +144,58 @@ pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Clai
     Ok(claims)
 }
 
-fn out_of(pool: &Pool) -> Code {
-    match pool {
-        Pool::Places { .. } => Code::SoldOut,
-        Pool::Allowance { .. } => Code::LimitReached,
-    }
-}
-
-async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, quantity: u32, now: Timestamp) -> Result<Vec<Claim>> {
+async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, want: &Want, now: Timestamp) -> Result<Vec<Claim>> {
+    let quantity = want.quantity();
+    let look = Look { holder: wish.holder, yields: wish.replaces, now, round: 0 };
     if let Pool::Allowance { limit, .. } = pool
         && quantity > *limit
     {
         return Code::LimitReached.refuse();
     }
     if wish.replaces.is_empty() && app.hints.is_sold_out(pool, wish.holder, quantity, now) {
-        return out_of(pool).refuse();
+        return Err(want.refusal(pool, &[], &look));
     }
-    let mark = Mark::new(quantity, wish.until, wish.print);
     let mut width = 1;
-    if let Some(lane) = app.hints.choose(pool, wish.holder, quantity) {
+    // Where it may be had at once: wherever there seems to be room, or in the lanes of the wanted cells.
+    let guess = match want {
+        Want::Places(_) => {
+            app.hints.choose(pool, wish.holder, quantity).map(|lane| vec![(lane, Cells::NONE)])
+        }
+        Want::Cells(_) | Want::Seats { .. } => want.exact().cloned(),
+    };
+    let mut claims = Vec::new();
+    for (lane, cells) in guess.iter().flatten() {
+        let mark = match cells.is_empty() {
+            true => Mark::new(quantity, wish.until, wish.print),
+            false => Mark::of(*cells, wish.until, wish.print),
+        };
         let change = LaneWrite { take: Some((wish.holder, mark)), ..LaneWrite::default() };
-        match write(&app.db, pool, lane, &change).await? {
+        match write(&app.db, pool, *lane, &change).await? {
             Outcome::Done { available } => {
-                app.hints.saw(pool, lane, available);
-                return Ok(vec![Claim::new(pool.key(lane), mark)]);
+                app.hints.saw(pool, *lane, available);
+                claims.push(Claim::new(pool.key(*lane), mark));
+                continue;
             }
             // It may be anywhere, and whoever looks only near their start would take a second time.
             Outcome::Mine(_) => width = pool.partitions(),
-            Outcome::Short(seen) => app.hints.saw(pool, lane, seen.available),
+            Outcome::Short(seen) => app.hints.saw(pool, *lane, seen.available),
             Outcome::Missing => return Code::Opening.refuse(),
         }
+        break;
     }
-    look_and_take(app, wish, pool, quantity, width, now).await
+    if !claims.is_empty() && claims.len() == guess.map_or(0, |guess| guess.len()) {
+        return Ok(claims);
+    }
+    look_and_take(app, wish, pool, want, width, now).await
+}
+
+/// The lanes in which it may be had: those of the wanted cells, or those of `width` partitions near the holder's start.
+async fn look_at(app: &App, wish: &Wish<'_>, pool: &Pool, want: &Want, width: u32) -> Result<Vec<Lane>> {
+    match (want, want.lanes()) {
+        (_, Some(lanes)) => try_join_all(lanes.into_iter().map(|lane| read_one(&app.db, pool, lane))).await,
+        (Want::Places(_), None) => read_near(&app.db, pool, wish.holder, width).await,
+        (Want::Cells(_) | Want::Seats { .. }, None) => read(&app.db, pool).await,
+    }
 }
 
 /// The slow path: read lanes, those of `width` partitions first, find what an earlier try took, plan, judge ended holds,
@@ -183,23 +204,25 @@ async fn look_and_take(
     app: &App,
     wish: &Wish<'_>,
     pool: &Pool,
-    quantity: u32,
+    want: &Want,
     mut width: u32,
     asked: Timestamp,
 ) -> Result<Vec<Claim>> {
-    const ROUNDS: usize = 10;
+    const ROUNDS: u32 = 10;
     // An entry of ours may belong to a hold that has ended already; ours must not have.
     if let Some(register) = register_of(&app.db, wish.holder).await? {
         return Err(refused_by(&register.value));
     }
     // First where this hold begins to look anyway, then around, then everywhere: whoever looks everywhere finds the same
-    // few lanes with room as everybody else.
-    let all = pool.partitions();
+    // few lanes with room as everybody else. Cells are where they are.
+    let (quantity, counted) = (want.quantity(), matches!(want, Want::Places(_)));
+    let all = if counted { pool.partitions() } else { 1 };
     let mut before: Option<Vec<Lane>> = None;
-    for _ in 0..ROUNDS {
-        let lanes = read_near(&app.db, pool, wish.holder, width).await?;
+    for round in 0..ROUNDS {
+        let lanes = look_at(app, wish, pool, want, width).await?;
         // By the time after the look: what ended while it was under way is in nobody's way.
         let now = app.clock.now();
+        let look = Look { holder: wish.holder, yields: wish.replaces, now, round };
         for lane in &lanes {
             app.hints.saw(pool, lane.number, lane.available);
         }
@@ -216,28 +239,33 @@ async fn look_and_take(
             return Ok(enough);
         }
         let taken: u32 = mine.iter().map(|claim| claim.m.quantity).sum();
-        let Some(missing) = quantity.checked_sub(taken) else { return Code::KeyReused.refuse() };
+        if taken > quantity {
+            return Code::KeyReused.refuse();
+        }
         if width < all && !mine.is_empty() {
             // The rest of it may be elsewhere.
             width = all;
             continue;
         }
-        let Some(parts) = plan(&lanes, wish.holder, missing, wish.replaces, now) else {
+        let Some(parts) = want.plan(&lanes, &look, &mine, pool) else {
             if width < all {
                 if width == 1
                     && wish.replaces.is_empty()
                     && let Some(at) = known_sold_out(app, wish.holder, pool, quantity, now).await?
                 {
                     app.hints.sold_out(pool, quantity, &lanes, at);
-                    return out_of(pool).refuse();
+                    return Err(want.refusal(pool, &lanes, &look));
                 }
                 width = if width == 1 { 4 } else { all };
                 continue;
             }
             // A lane that has an entry of ours takes no second one, but its room is room.
-            let room = within_reach(&lanes, wish.replaces, now) >= missing;
-            // Lanes are read one after the other: "sold out" is true if no place came back between two looks.
-            let believed = lanes.len() == 1 || before.is_some_and(|before| still_there(&before, &lanes));
+            let room = want.has_room(&lanes, &look, taken);
+            // Lanes are read one after the other: "sold out" is true if no place came back between two looks. A cell that
+            // somebody has needs no second look.
+            let believed = lanes.len() == 1
+                || want.exact().is_some()
+                || before.is_some_and(|before| still_there(&before, &lanes));
             if !room && !believed {
                 before = Some(lanes);
                 continue;
@@ -248,11 +276,13 @@ async fn look_and_take(
             if room {
                 return Code::Busy.refuse();
             }
-            app.hints.sold_out(pool, quantity, &lanes, asked);
+            if counted {
+                app.hints.sold_out(pool, quantity, &lanes, asked);
+            }
             if all > 1 {
                 tell(&app.db, pool, quantity, asked).await?;
             }
-            return out_of(pool).refuse();
+            return Err(want.refusal(pool, &lanes, &look));
         };
         before = None;
         let (mut have, wanted) = (mine, parts.len());
@@ -305,10 +335,12 @@ async fn take_part(
     now: Timestamp,
 ) -> Result<Option<Claim>> {
     let Judged { dead, sold } = judge(&app.db, pool, part.lane, &part.judge, wish.replaces, now).await?;
-    let back: u32 = dead.iter().map(|(_, mark)| mark.quantity).sum();
     // If entries turned out to be sold, the part may not fit any more; putting the lane right is still worth the write.
-    let fits = part.available + back >= part.quantity;
-    let mark = Mark::new(part.quantity, wish.until, wish.print);
+    let fits = part.fits(&dead, &sold);
+    let mark = match part.cells.is_empty() {
+        true => Mark::new(part.quantity, wish.until, wish.print),
+        false => Mark::of(part.cells, wish.until, wish.print),
+    };
     if !fits && dead.is_empty() && sold.is_empty() {
         return Ok(None);
     }
@@ -555,18 +587,28 @@ async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Res
         return Ok(());
     }
     let programme = app.programme(order.quote.event).await?;
-    let mut lines = Vec::new();
+    let (mut lines, mut celled) = (Vec::new(), Vec::<Pool>::new());
     for line in &order.quote.lines {
         let offer = programme.offers.iter().find(|offer| offer.id == line.offer).ok_or(Code::NotFound)?;
-        lines.push((app.opened(offer.pool).await?.pool(), offer, line.quantity));
+        let pool = app.opened(offer.pool).await?.pool();
+        let want = match pool {
+            Pool::Places { .. } | Pool::Allowance { .. } => Some(Want::Places(line.quantity)),
+            // The same seats, once for all lines.
+            Pool::Seats { .. } if celled.iter().any(|known| known.is(&pool)) => None,
+            Pool::Seats { .. } => {
+                celled.push(pool);
+                Some(Want::again(&pool, &order.quote.claims))
+            }
+        };
+        lines.push((offer, line.quantity, pool, want));
     }
-    let places = super::wanted(lines, &tag(app, &order.quote.buyer.to_string()))?;
+    let wants = super::wanted(lines, &tag(app, &order.quote.buyer.to_string()))?;
     let until = now + SignedDuration::from_mins(10);
-    let wish = Wish { holder, places: &places, until, print: 0, replaces: &[], around: &[] };
+    let wish = Wish { holder, wants: &wants, until, print: 0, replaces: &[], around: &[] };
     let claims = match hold(app, &wish, now).await {
         Ok(claims) => claims,
         Err(refusal)
-            if [Code::SoldOut, Code::LimitReached, Code::HoldGone, Code::HoldDecided]
+            if [Code::SoldOut, Code::SeatTaken, Code::LimitReached, Code::HoldGone, Code::HoldDecided]
                 .contains(&refusal.code) =>
         {
             return Ok(());

@@ -7,10 +7,11 @@
 pub mod store;
 
 use crate::error::{Code, Fault, Refusal, Result};
-use crate::id::{EventId, OfferId, OrganisationId, PoolId};
+use crate::id::{EventId, OfferId, OrganisationId, PoolId, VenueId};
 use crate::message::Message;
 use crate::money::Money;
 use crate::pool::MAX_CAPACITY;
+use crate::seating::{Kind, SectionCode};
 use crate::text::Text;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -315,12 +316,34 @@ pub struct Offer {
     /// The size with which the pool is opened, the same in every offer that shares it. What it has become since is
     /// the pool's to say.
     pub capacity: u32,
+    /// Which seats it sells, if it sells seats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seats: Option<Seats>,
     /// What is written about it.
     pub terms: Terms,
     /// When it was first stored.
     pub created: Timestamp,
     /// The print of the request that made it.
     pub print: String,
+}
+
+/// The seats of an offer: those of some kinds of one section.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Seats {
+    /// The venue.
+    pub venue: VenueId,
+    /// The section's code.
+    #[schema(value_type = String, example = "STALLS", max_length = 8)]
+    pub section: SectionCode,
+    /// The kinds of seats; every kind if nothing is said.
+    #[serde(default = "every_kind")]
+    #[schema(min_items = 1, max_items = 4)]
+    pub kinds: Vec<Kind>,
+}
+
+fn every_kind() -> Vec<Kind> {
+    Kind::ALL.to_vec()
 }
 
 /// Where an offer's sale stands.
@@ -424,6 +447,7 @@ mod tests {
             event,
             pool: PoolId::derive(&["p"]),
             capacity: 50,
+            seats: None,
             terms,
             created: at("2027-01-01T00:00:00Z"),
             print: String::new(),

@@ -10,8 +10,9 @@ use crate::app::App;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{AccountId, EventId, OfferId};
+use crate::id::{AccountId, EventId, OfferId, PoolId};
 use crate::identity::Action;
+use crate::seating::{self, Seating};
 use futures_util::future::try_join;
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -100,6 +101,8 @@ struct Seen {
     /// Which event an offer belongs to never changes.
     events: HashMap<OfferId, EventId>,
     programmes: HashMap<EventId, (Timestamp, Arc<Programme>)>,
+    /// A section that an event sells never changes.
+    seatings: HashMap<PoolId, Arc<Seating>>,
 }
 
 /// How long a programme is believed, milliseconds.
@@ -144,6 +147,24 @@ impl App {
         let programme = self.programme(id).await?;
         self.authorize(account, action, programme.event.organisation).await?;
         Ok(programme)
+    }
+
+    /// A section as an event sells it.
+    ///
+    /// # Errors
+    /// As [`seating::store::seating`].
+    pub async fn seating(&self, event: EventId, pool: PoolId) -> Result<Arc<Seating>> {
+        if let Some(known) = self.recent.seen(|seen| seen.seatings.get(&pool).cloned()) {
+            return Ok(known);
+        }
+        let seating = Arc::new(seating::store::seating(&self.db, event, pool).await?);
+        self.recent.seen(|seen| {
+            if seen.seatings.len() > 200 {
+                seen.seatings.clear();
+            }
+            seen.seatings.insert(pool, seating.clone());
+        });
+        Ok(seating)
     }
 
     /// The event that sells this offer.

@@ -65,6 +65,9 @@ pub struct Ticket {
     pub offer: OfferId,
     /// The ticket type's name.
     pub offer_name: String,
+    /// Its seat, with the section, if it has one: `Stalls A-12`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<String>,
     /// Its price.
     pub price: Money,
     /// The name on it.
@@ -303,6 +306,7 @@ mod tests {
             booking: BookingId::derive(&["b"]),
             offer: OfferId::derive(&["f"]),
             offer_name: "Standing".into(),
+            seat: None,
             price: Money::new(2500, "EUR".parse().unwrap()),
             holder: "Ada".into(),
             place: 1,

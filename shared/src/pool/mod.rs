@@ -19,7 +19,6 @@
 pub mod store;
 
 use crate::db::Key;
-use crate::error::{Code, Result};
 use crate::id::{HoldId, OfferId, PoolId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -92,7 +91,13 @@ impl HoldKey {
 
     /// Where in the circle of `lanes` this hold begins to look. The same for every retry.
     const fn start(self, lanes: u32) -> u32 {
-        u32::from_be_bytes([self.0[5], self.0[6], self.0[7], self.0[8]]) % lanes
+        self.lot() % lanes
+    }
+
+    /// A number that is this hold's alone, nearly: to choose by.
+    #[must_use]
+    pub const fn lot(self) -> u32 {
+        u32::from_be_bytes([self.0[5], self.0[6], self.0[7], self.0[8]])
     }
 
     /// Whether this hold is one of the few, one in 32, that look for themselves before an old answer is over: so that not
@@ -123,7 +128,80 @@ impl std::str::FromStr for HoldKey {
     }
 }
 
-/// What a lane notes of a hold, as one number: `(seconds × 1000 + print) × 100 + quantity`.
+/// Some of a lane's cells: seats of a row, quarter hours of a half day. A bit for each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cells(u64);
+
+/// The most cells that a lane may have.
+pub const MAX_CELLS: u32 = 48;
+
+impl Cells {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// The first `count`.
+    #[must_use]
+    pub const fn first(count: u32) -> Self {
+        Self((1 << count) - 1)
+    }
+
+    /// One more.
+    #[must_use]
+    pub const fn with(self, cell: u32) -> Self {
+        Self(self.0 | 1 << cell)
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    /// These but not those.
+    #[must_use]
+    pub const fn without(self, less: Self) -> Self {
+        Self(self.0 & !less.0)
+    }
+
+    /// Whether any cell is in both.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether this cell is among them.
+    #[must_use]
+    pub const fn has(self, cell: u32) -> bool {
+        self.0 & 1 << cell != 0
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Their places in the lane, in order.
+    pub fn iter(self) -> impl Iterator<Item = u32> {
+        (0..MAX_CELLS).filter(move |cell| self.has(*cell))
+    }
+}
+
+impl FromIterator<u32> for Cells {
+    fn from_iter<T: IntoIterator<Item = u32>>(cells: T) -> Self {
+        cells.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+/// What a lane notes of a hold, as one number: `((cells × 10¹⁰ + seconds) × 1000 + print) × 100 + quantity`. At most 30
+/// digits, of 38 that the store keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Mark {
     /// Seconds since [`MARK_EPOCH`]; 0 once sold.
@@ -132,6 +210,8 @@ pub struct Mark {
     pub print: u16,
     /// Places, 1 to 99.
     pub quantity: u32,
+    /// Which, where it matters: so many as `quantity`, or none.
+    pub cells: Cells,
 }
 
 impl Mark {
@@ -142,7 +222,14 @@ impl Mark {
             until: u32::try_from(until.as_second() - MARK_EPOCH).unwrap_or(u32::MAX),
             print: print % 1000,
             quantity,
+            cells: Cells::NONE,
         }
+    }
+
+    /// A hold of these cells until `until`.
+    #[must_use]
+    pub fn of(cells: Cells, until: Timestamp, print: u16) -> Self {
+        Self { cells, ..Self::new(cells.count(), until, print) }
     }
 
     /// The same entry once its booking is known: it has no end any more.
@@ -171,27 +258,37 @@ impl Mark {
 
     /// The number a lane stores.
     #[must_use]
-    pub fn number(self) -> u64 {
-        (u64::from(self.until) * 1000 + u64::from(self.print)) * 100 + u64::from(self.quantity)
+    pub fn number(self) -> u128 {
+        let dated = u128::from(self.cells.0) * SECONDS + u128::from(self.until);
+        (dated * 1000 + u128::from(self.print)) * 100 + u128::from(self.quantity)
     }
 
     /// Reads the number back.
     #[must_use]
-    pub fn from_number(number: u64) -> Option<Self> {
+    pub fn from_number(number: u128) -> Option<Self> {
         let (rest, quantity) = (number / 100, (number % 100) as u32);
-        Some(Self { until: u32::try_from(rest / 1000).ok()?, print: (rest % 1000) as u16, quantity })
+        let (dated, print) = (rest / 1000, (rest % 1000) as u16);
+        let cells = Cells(u64::try_from(dated / SECONDS).ok()?);
+        Some(Self { until: u32::try_from(dated % SECONDS).ok()?, print, quantity, cells })
     }
 }
 
+/// One more than the largest number of seconds in a mark.
+const SECONDS: u128 = 10_000_000_000;
+
+/// As text: not every reader of JSON keeps 30 digits.
 impl Serialize for Mark {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.number())
+        serializer.collect_str(&self.number())
     }
 }
 
 impl<'de> Deserialize<'de> for Mark {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        Self::from_number(u64::deserialize(deserializer)?)
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse()
+            .ok()
+            .and_then(Self::from_number)
             .ok_or_else(|| serde::de::Error::custom("not a lane mark"))
     }
 }
@@ -201,6 +298,13 @@ impl<'de> Deserialize<'de> for Mark {
 pub enum Pool {
     /// Capacity that was opened with its lanes: a missing lane refuses.
     Places {
+        /// Which.
+        id: PoolId,
+        /// How many lanes it has, 1 or more.
+        lanes: u32,
+    },
+    /// Seats: lanes of cells, rows as a rule. Opened with its lanes.
+    Seats {
         /// Which.
         id: PoolId,
         /// How many lanes it has, 1 or more.
@@ -230,7 +334,7 @@ impl Pool {
     #[must_use]
     pub const fn lanes(&self) -> u32 {
         match self {
-            Self::Places { lanes, .. } => *lanes,
+            Self::Places { lanes, .. } | Self::Seats { lanes, .. } => *lanes,
             Self::Allowance { .. } => 1,
         }
     }
@@ -254,9 +358,15 @@ impl Pool {
         })
     }
 
+    /// Whether it is the same one, though seen with more lanes.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.partition(0) == other.partition(0)
+    }
+
     fn partition(&self, partition: u32) -> String {
         match self {
-            Self::Places { id, .. } => format!("{id}#{partition}"),
+            Self::Places { id, .. } | Self::Seats { id, .. } => format!("{id}#{partition}"),
             Self::Allowance { offer, buyer, .. } => format!("{offer}#{}", URL_SAFE_NO_PAD.encode(buyer)),
         }
     }
@@ -315,6 +425,10 @@ pub struct Lane {
     pub available: u32,
     /// The ledger.
     pub entries: BTreeMap<HoldKey, Mark>,
+    /// Cells that are marked as taken; those of the entries, always.
+    pub taken_cells: Cells,
+    /// Cells that nobody may have.
+    pub blocked: Cells,
 }
 
 impl Lane {
@@ -325,10 +439,16 @@ impl Lane {
         self.entries.values().map(|mark| mark.quantity).sum()
     }
 
-    /// Whether they do.
+    /// Whether they do, and whether the cells that are marked as taken are those of the entries.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.available + self.taken() == self.capacity
+        self.available + self.taken() == self.capacity && self.taken_cells == self.cells(|_, _| true)
+    }
+
+    /// The cells of those entries.
+    pub fn cells(&self, of: impl Fn(HoldKey, Mark) -> bool) -> Cells {
+        let some = self.entries.iter().filter(|(holder, mark)| of(**holder, **mark));
+        some.fold(Cells::NONE, |cells, (_, mark)| cells.and(mark.cells))
     }
 }
 
@@ -350,10 +470,16 @@ impl Claim {
         Self { p: key.pk, l: key.sk, m: mark }
     }
 
-    /// The lane.
+    /// The lane's key.
     #[must_use]
     pub fn key(&self) -> Key {
         Key::new(&self.p, &self.l)
+    }
+
+    /// The lane's number.
+    #[must_use]
+    pub fn lane(&self) -> Option<u32> {
+        self.l.parse().ok()
     }
 }
 
@@ -364,6 +490,8 @@ pub struct Part {
     pub lane: u32,
     /// How many places.
     pub quantity: u32,
+    /// Which, where it matters.
+    pub cells: Cells,
     /// Places that were left in the lane.
     pub available: u32,
     /// Entries that must be judged first because the lane is short without them.
@@ -372,7 +500,42 @@ pub struct Part {
 
 impl Part {
     const fn of(lane: &Lane, quantity: u32, judge: Vec<(HoldKey, Mark)>) -> Self {
-        Self { lane: lane.number, quantity, available: lane.available, judge }
+        Self { lane: lane.number, quantity, cells: Cells::NONE, available: lane.available, judge }
+    }
+
+    /// Whether it can be had when these of its judged entries are dead and those are sold.
+    #[must_use]
+    pub fn fits(&self, dead: &[(HoldKey, Mark)], sold: &[(HoldKey, Mark)]) -> bool {
+        if self.cells.is_empty() {
+            let back: u32 = dead.iter().map(|(_, mark)| mark.quantity).sum();
+            return self.available + back >= self.quantity;
+        }
+        sold.iter().all(|(_, mark)| !mark.cells.meets(self.cells))
+    }
+}
+
+/// Whether an entry's places may come back: its time is over, or its holder lets go of it for this very wish.
+fn over(holder: HoldKey, mark: Mark, yields: &[HoldKey], now: Timestamp) -> bool {
+    mark.expired(now) || (yields.contains(&holder) && !mark.is_sold())
+}
+
+impl Lane {
+    /// Cells that nobody can have: blocked, or in an entry that is sold or still held.
+    #[must_use]
+    pub fn gone(&self, yields: &[HoldKey], now: Timestamp) -> Cells {
+        let back = self.cells(|holder, mark| over(holder, mark, yields, now));
+        self.blocked.and(self.taken_cells.without(back))
+    }
+
+    /// These cells, after the entries that have them and are over have been judged; `None` if one of them is gone.
+    #[must_use]
+    pub fn part(&self, cells: Cells, yields: &[HoldKey], now: Timestamp) -> Option<Part> {
+        if self.gone(yields, now).meets(cells) {
+            return None;
+        }
+        let there = |(_, mark): &(&HoldKey, &Mark)| mark.cells.meets(cells);
+        let judge = self.entries.iter().filter(there).map(|(holder, mark)| (*holder, *mark)).collect();
+        Some(Part { cells, ..Part::of(self, cells.count(), judge) })
     }
 }
 
@@ -396,9 +559,8 @@ pub fn plan(
         return Some(vec![Part::of(lane, quantity, Vec::new())]);
     }
     let ended = |lane: &Lane| -> Vec<(HoldKey, Mark)> {
-        let over =
-            |(key, mark): &(&HoldKey, &Mark)| mark.expired(now) || (yields.contains(key) && !mark.is_sold());
-        lane.entries.iter().filter(over).map(|(key, mark)| (*key, *mark)).collect()
+        let over = |(holder, mark): &(&HoldKey, &Mark)| over(**holder, **mark, yields, now);
+        lane.entries.iter().filter(over).map(|(holder, mark)| (*holder, *mark)).collect()
     };
     let reach = |lane: &Lane, judge: &[(HoldKey, Mark)]| {
         lane.available + judge.iter().map(|(_, mark)| mark.quantity).sum::<u32>()
@@ -442,8 +604,7 @@ pub fn exactly(claims: &[Claim], quantity: u32) -> Option<Vec<Claim>> {
 /// How many places there would be if every hold that is over, or yields, gave back.
 #[must_use]
 pub fn within_reach(lanes: &[Lane], yields: &[HoldKey], now: Timestamp) -> u32 {
-    let over =
-        |(key, mark): &(&HoldKey, &Mark)| mark.expired(now) || (yields.contains(key) && !mark.is_sold());
+    let over = |(holder, mark): &(&HoldKey, &Mark)| over(**holder, **mark, yields, now);
     let reach = |lane: &Lane| {
         lane.available + lane.entries.iter().filter(over).map(|(_, mark)| mark.quantity).sum::<u32>()
     };
@@ -463,24 +624,6 @@ pub fn still_there(earlier: &[Lane], later: &[Lane]) -> bool {
     earlier.len() == later.len() && earlier.iter().zip(later).all(kept)
 }
 
-/// Adds up wishes for the same pool: two lines of one basket on one pool are one wish.
-///
-/// # Errors
-/// `invalid_input` when one wish is larger than a mark can note.
-pub fn add_up(wishes: impl IntoIterator<Item = (Pool, u32)>) -> Result<Vec<(Pool, u32)>> {
-    let mut sums: Vec<(Pool, u32)> = Vec::new();
-    for (pool, quantity) in wishes {
-        match sums.iter_mut().find(|(known, _)| known.partition(0) == pool.partition(0)) {
-            Some((_, sum)) => *sum += quantity,
-            None => sums.push((pool, quantity)),
-        }
-    }
-    if sums.iter().any(|(_, sum)| *sum > 99) {
-        return Err(Code::InvalidInput.because("at most 99 places of one kind in one basket"));
-    }
-    Ok(sums)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -496,7 +639,7 @@ mod tests {
     fn lane(number: u32, available: u32, entries: &[(u8, Mark)]) -> Lane {
         let entries: BTreeMap<_, _> = entries.iter().map(|(byte, mark)| (key(*byte), *mark)).collect();
         let taken: u32 = entries.values().map(|mark| mark.quantity).sum();
-        Lane { number, capacity: available + taken, available, entries }
+        Lane { number, capacity: available + taken, available, entries, ..Lane::default() }
     }
 
     #[test]
@@ -552,7 +695,7 @@ mod tests {
     fn one_lane_with_room_is_preferred_to_anything_else() {
         let lanes = [lane(0, 1, &[(1, Mark::new(5, at(0), 0))]), lane(1, 3, &[])];
         let plan = plan(&lanes, key(9), 2, &[], at(10)).unwrap();
-        assert_eq!(plan, [Part { lane: 1, quantity: 2, available: 3, judge: vec![] }]);
+        assert_eq!(plan, [Part { lane: 1, quantity: 2, cells: Cells::NONE, available: 3, judge: vec![] }]);
     }
 
     #[test]
@@ -619,12 +762,5 @@ mod tests {
         );
         assert_eq!(within_reach(&first, &[], at(10)), 1);
         assert_eq!(within_reach(&first, &[key(1)], at(10)), 3);
-    }
-
-    #[test]
-    fn lines_on_one_pool_are_one_wish() {
-        let pool = Pool::Places { id: PoolId::derive(&["p"]), lanes: 1 };
-        assert_eq!(add_up([(pool, 2), (pool, 3)]).unwrap(), [(pool, 5)]);
-        assert!(add_up([(pool, 50), (pool, 50)]).is_err());
     }
 }

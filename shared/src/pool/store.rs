@@ -1,10 +1,11 @@
 //! Lanes in the store: the guarded counter, the second of the two shapes of write.
 //!
 //! A lane item has `c` (its places in all), `a` (places left) and one number per hold under the hold's key, all at the top level: a 12-character
-//! attribute is an entry. No index, no stream, no transaction touches a lane: each would double its cost or make
-//! concurrent writes fail.
+//! attribute is an entry. A lane of cells has one attribute of two digits for each cell that is taken (true) or blocked
+//! (false) besides, so that a condition can ask for just the wanted ones: whose they are, the entries say. No index, no
+//! stream, no transaction touches a lane: each would double its cost or make concurrent writes fail.
 
-use super::{Claim, HoldKey, Lane, Mark, Pool, even, lanes_for, respread};
+use super::{Cells, Claim, HoldKey, Lane, MAX_CELLS, Mark, Pool, even, lanes_for, respread};
 use crate::app::App;
 use crate::db::{Attributes, Db, Key, Table, store_error};
 use crate::error::{Code, Refusal, Result};
@@ -15,7 +16,6 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The partition that lists the opened pools, for the sweep.
@@ -50,6 +50,80 @@ pub enum Outcome {
     Missing,
 }
 
+/// An update under construction: what it sets and removes, and what must be so.
+#[derive(Default)]
+struct Update {
+    set: Vec<String>,
+    remove: Vec<String>,
+    demand: Vec<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Update {
+    /// The placeholder of a number, the next of this letter.
+    fn number(&mut self, letter: char, number: impl ToString) -> String {
+        let known = self.values.keys().filter(|name| name.starts_with(&[':', letter])).count();
+        let name = format!(":{letter}{known}");
+        self.values.insert(name.clone(), AttributeValue::N(number.to_string()));
+        name
+    }
+
+    /// The placeholder of a hold's entry, the next of this letter.
+    fn entry(&mut self, letter: char, holder: HoldKey) -> String {
+        let known = self.names.keys().filter(|name| name.starts_with(&['#', letter])).count();
+        let name = format!("#{letter}{known}");
+        self.names.insert(name.clone(), holder.to_string());
+        name
+    }
+
+    /// The placeholder of a cell.
+    fn cell(&mut self, cell: u32) -> String {
+        let name = format!("#c{cell}");
+        self.names.insert(name.clone(), cell_name(cell));
+        name
+    }
+
+    /// Sets these cells to taken (true) or blocked (false).
+    fn set_cells(&mut self, cells: Cells, taken: bool) {
+        let value = format!(":{taken}");
+        for cell in cells.iter() {
+            let name = self.cell(cell);
+            self.values.insert(value.clone(), AttributeValue::Bool(taken));
+            self.set.push(format!("{name} = {value}"));
+        }
+    }
+
+    fn remove_cells(&mut self, cells: Cells) {
+        for cell in cells.iter() {
+            let name = self.cell(cell);
+            self.remove.push(name);
+        }
+    }
+
+    fn demand_free(&mut self, cells: Cells) {
+        for cell in cells.iter() {
+            let name = self.cell(cell);
+            self.demand.push(format!("attribute_not_exists({name})"));
+        }
+    }
+
+    async fn write(self, db: &Db, key: &Key) -> Result<Result<Attributes, Option<Attributes>>> {
+        let mut expression = String::new();
+        for (word, pieces) in [("SET", &self.set), ("REMOVE", &self.remove)] {
+            if !pieces.is_empty() {
+                expression += &format!("{word} {} ", pieces.join(", "));
+            }
+        }
+        let names = (!self.names.is_empty()).then_some(self.names);
+        update(db, key, expression, self.demand.join(" AND "), names, self.values).await
+    }
+}
+
+fn cell_name(cell: u32) -> String {
+    format!("{cell:02}")
+}
+
 /// Writes one lane.
 ///
 /// # Errors
@@ -58,47 +132,45 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
     let key = pool.key(lane);
     let taken = change.take.map_or(0, |(_, mark)| i64::from(mark.quantity));
     let back: i64 = change.reclaim.iter().map(|(_, mark)| i64::from(mark.quantity)).sum();
-    let net = taken - back;
 
-    let number = |value: u64| AttributeValue::N(value.to_string());
-    let mut names = HashMap::new();
-    let mut values = HashMap::from([(":n".to_owned(), AttributeValue::N(net.to_string()))]);
+    let mut update = Update::default();
+    let net = update.number('n', taken - back);
     // A lane of places must exist; an allowance begins with its limit.
-    let (mut set, mut condition) = match pool {
-        Pool::Places { .. } => ("SET a = a - :n".to_owned(), "a >= :n".to_owned()),
-        Pool::Allowance { limit, .. } => {
-            values.insert(":limit".to_owned(), number(u64::from(*limit)));
-            (
-                "SET a = if_not_exists(a, :limit) - :n".to_owned(),
-                "(attribute_not_exists(a) OR a >= :n)".to_owned(),
-            )
+    match pool {
+        Pool::Places { .. } => {
+            update.set.push(format!("a = a - {net}"));
+            update.demand.push(format!("a >= {net}"));
         }
-    };
-    let mut remove = String::new();
-    let put = |text: &mut String, piece: std::fmt::Arguments<'_>| {
-        text.write_fmt(piece).map_err(|error| Code::Internal.caused_by(error))
-    };
+        // The cells say whether there is room.
+        Pool::Seats { .. } => update.set.push(format!("a = a - {net}")),
+        Pool::Allowance { limit, .. } => {
+            let limit = update.number('l', limit);
+            update.set.push(format!("a = if_not_exists(a, {limit}) - {net}"));
+            update.demand.push(format!("(attribute_not_exists(a) OR a >= {net})"));
+        }
+    }
+    let freed = change.reclaim.iter().fold(Cells::NONE, |cells, (_, mark)| cells.and(mark.cells));
+    let wanted = change.take.map_or(Cells::NONE, |(_, mark)| mark.cells);
     if let Some((holder, mark)) = change.take {
-        names.insert("#h".to_owned(), holder.to_string());
-        values.insert(":h".to_owned(), number(mark.number()));
-        put(&mut set, format_args!(", #h = :h"))?;
-        put(&mut condition, format_args!(" AND attribute_not_exists(#h)"))?;
+        let (entry, number) = (update.entry('h', holder), update.number('h', mark.number()));
+        update.set.push(format!("{entry} = {number}"));
+        update.demand.push(format!("attribute_not_exists({entry})"));
+        update.set_cells(wanted, true);
+        update.demand_free(wanted.without(freed));
     }
-    for (place, (holder, mark)) in change.settle.iter().enumerate() {
-        names.insert(format!("#s{place}"), holder.to_string());
-        values.insert(format!(":s{place}"), number(mark.number()));
-        values.insert(format!(":t{place}"), number(mark.sold().number()));
-        put(&mut set, format_args!(", #s{place} = :t{place}"))?;
-        put(&mut condition, format_args!(" AND #s{place} = :s{place}"))?;
+    for (holder, mark) in change.settle {
+        let (entry, held) = (update.entry('s', *holder), update.number('s', mark.number()));
+        let sold = update.number('t', mark.sold().number());
+        update.set.push(format!("{entry} = {sold}"));
+        update.demand.push(format!("{entry} = {held}"));
     }
-    for (place, (holder, mark)) in change.reclaim.iter().enumerate() {
-        names.insert(format!("#d{place}"), holder.to_string());
-        values.insert(format!(":d{place}"), number(mark.number()));
-        put(&mut remove, format_args!("{} #d{place}", if place == 0 { " REMOVE" } else { "," }))?;
-        put(&mut condition, format_args!(" AND #d{place} = :d{place}"))?;
+    for (holder, mark) in change.reclaim {
+        let (entry, held) = (update.entry('d', *holder), update.number('d', mark.number()));
+        update.demand.push(format!("{entry} = {held}"));
+        update.remove.push(entry);
     }
-    let names = (!names.is_empty()).then_some(names);
-    match update(db, &key, set + &remove, condition, names, values).await? {
+    update.remove_cells(freed.without(wanted));
+    match update.write(db, &key).await? {
         Ok(item) => Ok(Outcome::Done { available: number_of(&item, "a")? }),
         Err(None) => Ok(Outcome::Missing),
         Err(Some(item)) => {
@@ -115,16 +187,15 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
 /// # Errors
 /// `unavailable` when the store does not answer.
 pub async fn release(db: &Db, holder: HoldKey, claim: &Claim) -> Result<()> {
-    let names = HashMap::from([("#h".to_owned(), holder.to_string())]);
-    let values = HashMap::from([
-        (":q".to_owned(), AttributeValue::N(claim.m.quantity.to_string())),
-        (":m".to_owned(), AttributeValue::N(claim.m.number().to_string())),
-        (":s".to_owned(), AttributeValue::N(claim.m.sold().number().to_string())),
-    ]);
-    let set = "SET a = a + :q REMOVE #h".to_owned();
-    match update(db, &claim.key(), set, "#h = :m OR #h = :s".to_owned(), Some(names), values).await? {
-        Ok(_) => {}
-        Err(_) => tracing::debug!(hold = %holder, lane = claim.l, "was given back before"),
+    let mut update = Update::default();
+    let (entry, back) = (update.entry('h', holder), update.number('q', claim.m.quantity));
+    let (held, sold) = (update.number('m', claim.m.number()), update.number('s', claim.m.sold().number()));
+    update.set.push(format!("a = a + {back}"));
+    update.demand.push(format!("({entry} = {held} OR {entry} = {sold})"));
+    update.remove.push(entry);
+    update.remove_cells(claim.m.cells);
+    if update.write(db, &claim.key()).await?.is_err() {
+        tracing::debug!(hold = %holder, lane = claim.l, "was given back before");
     }
     Ok(())
 }
@@ -206,7 +277,7 @@ pub async fn read_near(db: &Db, pool: &Pool, holder: HoldKey, count: u32) -> Res
     let pages = try_join_all(names.into_iter().map(|partition| partition_lanes(db, partition)));
     let mut lanes: Vec<Lane> = pages.await?.into_iter().flatten().collect();
     if let (Pool::Allowance { limit, .. }, true) = (pool, lanes.is_empty()) {
-        lanes.push(Lane { number: 0, capacity: *limit, available: *limit, entries: Default::default() });
+        lanes.push(Lane { capacity: *limit, available: *limit, ..Lane::default() });
     }
     // Lanes that were made for a growth that has not been noted yet are nobody's yet.
     lanes.retain(|lane| lane.number < pool.lanes());
@@ -241,15 +312,21 @@ fn number_of(item: &Attributes, name: &str) -> Result<u32> {
 }
 
 fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
-    let mut lane =
-        Lane { number, capacity: 0, available: number_of(item, "a")?, entries: Default::default() };
+    let mut lane = Lane { number, available: number_of(item, "a")?, ..Lane::default() };
     for (name, value) in item {
-        // Entries are the attributes with a hold's key for a name.
+        // Entries are the attributes with a hold's key for a name, cells those with a number.
         if name.len() == 12
             && let Ok(holder) = name.parse()
         {
             let mark = value.as_n().ok().and_then(|n| Mark::from_number(n.parse().ok()?));
             lane.entries.insert(holder, mark.ok_or_else(|| malformed("a lane has a broken entry"))?);
+        } else if name.len() == 2
+            && let Ok(cell) = name.parse()
+            && cell < MAX_CELLS
+        {
+            let taken = *value.as_bool().map_err(|_| malformed("a lane has a broken cell"))?;
+            let cells = if taken { &mut lane.taken_cells } else { &mut lane.blocked };
+            *cells = cells.with(cell);
         }
     }
     // An allowance does not say: it began with what it is now.
@@ -286,13 +363,16 @@ pub struct Opened {
     pub capacity: u32,
     /// How many lanes; never fewer than before.
     pub lanes: u32,
+    /// Whether its lanes have cells: seats.
+    pub seated: bool,
 }
 
 impl Opened {
     /// As the engine sees it.
     #[must_use]
     pub const fn pool(&self) -> Pool {
-        Pool::Places { id: self.id, lanes: self.lanes }
+        let Self { id, lanes, .. } = *self;
+        if self.seated { Pool::Seats { id, lanes } } else { Pool::Places { id, lanes } }
     }
 
     fn read(item: &Attributes) -> Result<Self> {
@@ -302,7 +382,8 @@ impl Opened {
         let (Some(id), Some(event)) = (id, event) else {
             return Err(malformed("an opened pool is not readable"));
         };
-        Ok(Self { id, event, capacity: number_of(item, "c")?, lanes: number_of(item, "n")? })
+        let (capacity, lanes) = (number_of(item, "c")?, number_of(item, "n")?);
+        Ok(Self { id, event, capacity, lanes, seated: item.contains_key("seated") })
     }
 }
 
@@ -348,28 +429,79 @@ fn told_key(pool: &Pool) -> Key {
 /// `unavailable` when the store does not answer; what is missing is made by the next call.
 pub async fn open(db: &Db, id: PoolId, event: EventId, capacity: u32, until: Timestamp) -> Result<()> {
     let lanes = lanes_for(capacity);
-    make_lanes(db, id, (0..).zip(even(capacity, lanes))).await?;
-    let number = |number: i64| AttributeValue::N(number.to_string());
-    let rest = [
-        ("c", number(capacity.into())),
-        ("n", number(lanes.into())),
-        ("e", AttributeValue::S(event.to_string())),
-        ("ttl", number(until.as_second())),
-    ];
-    put_new(db, Key::new(OPENED, id), rest.into()).await
+    make_lanes(db, id, (0..).zip(even(capacity, lanes)).map(|lane| (lane, Cells::NONE))).await?;
+    note_opened(db, Opened { id, event, capacity, lanes, seated: false }, until).await
 }
 
-async fn make_lanes(db: &Db, id: PoolId, lanes: impl Iterator<Item = (u32, u32)>) -> Result<()> {
+/// Makes the lanes of seats, each with its cells and those of them that are blocked, as [`open`] does.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_seats(
+    db: &Db,
+    id: PoolId,
+    event: EventId,
+    opening: &[(Cells, Cells)],
+    until: Timestamp,
+) -> Result<()> {
+    let lane = |(number, (all, blocked)): (u32, &(Cells, Cells))| {
+        ((number, all.without(*blocked).count()), *blocked)
+    };
+    let lanes: Vec<_> = (0..).zip(opening).map(lane).collect();
+    let capacity = lanes.iter().map(|((_, capacity), _)| capacity).sum();
+    let opened = Opened { id, event, capacity, lanes: lanes.len() as u32, seated: true };
+    make_lanes(db, id, lanes.into_iter()).await?;
+    note_opened(db, opened, until).await
+}
+
+async fn note_opened(db: &Db, opened: Opened, until: Timestamp) -> Result<()> {
+    let number = |number: i64| AttributeValue::N(number.to_string());
+    let mut rest = HashMap::from([
+        ("c".to_owned(), number(opened.capacity.into())),
+        ("n".to_owned(), number(opened.lanes.into())),
+        ("e".to_owned(), AttributeValue::S(opened.event.to_string())),
+        ("ttl".to_owned(), number(until.as_second())),
+    ]);
+    if opened.seated {
+        rest.insert("seated".to_owned(), AttributeValue::Bool(true));
+    }
+    put_new(db, Key::new(OPENED, opened.id), rest).await
+}
+
+async fn make_lanes(db: &Db, id: PoolId, lanes: impl Iterator<Item = ((u32, u32), Cells)>) -> Result<()> {
     let lanes: Vec<_> = lanes.collect();
     let pool = &Pool::Places { id, lanes: 1 };
     for chunk in lanes.chunks(25) {
-        try_join_all(chunk.iter().map(|(lane, capacity)| {
+        try_join_all(chunk.iter().map(|((lane, capacity), blocked)| {
             let places = AttributeValue::N(capacity.to_string());
-            put_new(db, pool.key(*lane), [("a", places.clone()), ("c", places)].into())
+            let cells = blocked.iter().map(|cell| (cell_name(cell), AttributeValue::Bool(false)));
+            let counts = [("a".to_owned(), places.clone()), ("c".to_owned(), places)];
+            put_new(db, pool.key(*lane), cells.chain(counts).collect())
         }))
         .await?;
     }
     Ok(())
+}
+
+/// Blocks a cell that is free, or opens one that is blocked. False if it is neither.
+///
+/// # Errors
+/// `unavailable` when the store does not answer.
+pub async fn block(db: &Db, pool: &Pool, lane: u32, cell: u32, blocked: bool) -> Result<bool> {
+    let mut update = Update::default();
+    let (name, one) = (update.cell(cell), update.number('n', 1));
+    let sign = if blocked { '-' } else { '+' };
+    update.set.push(format!("a = a {sign} {one}"));
+    update.set.push(format!("c = c {sign} {one}"));
+    if blocked {
+        update.set_cells(Cells::NONE.with(cell), false);
+        update.demand.push(format!("attribute_not_exists({name})"));
+    } else {
+        update.remove.push(name.clone());
+        update.values.insert(":false".to_owned(), AttributeValue::Bool(false));
+        update.demand.push(format!("{name} = :false"));
+    }
+    Ok(update.write(db, &pool.key(lane)).await?.is_ok())
 }
 
 /// Reads what is kept of an opened pool, strongly consistent.
@@ -391,11 +523,14 @@ pub async fn resize(db: &Db, id: PoolId, wanted: u32) -> Result<Opened> {
     let mut noted = false;
     for _ in 0..24 {
         let known = opened_pool(db, id).await?;
+        if known.seated {
+            return Err(Code::WrongState.because("seats are blocked and opened one by one"));
+        }
         // Superseded: what this call has changed meanwhile must not stay as it is. It helps the newer wish.
         let superseded = noted && known.capacity != wanted;
         let target = if superseded { known.capacity } else { wanted };
         let lanes = known.lanes.max(lanes_for(target));
-        make_lanes(db, id, (known.lanes..lanes).map(|lane| (lane, 0))).await?;
+        make_lanes(db, id, (known.lanes..lanes).map(|lane| ((lane, 0), Cells::NONE))).await?;
         let next = Opened { capacity: target, lanes, ..known };
         let seen = read(db, &next.pool()).await?;
         let Some(steps) = respread(&seen, target) else {
@@ -451,28 +586,32 @@ async fn resize_lane(db: &Db, pool: &Pool, lane: &Lane, to: u32) -> Result<()> {
     Ok(())
 }
 
-/// Sets what is left in a lane to what its entries leave of it, if it still has `lane.available`. Every change of the
-/// ledger but an even swap changes that number, and after an even swap the sum is the same.
+/// Sets what is left in a lane to what its entries leave of it, and its cells to theirs, if it still has `lane.available`.
+/// Every change of the ledger but an even swap changes that number, and after an even swap the sum is the same. A cell
+/// that is marked without an entry is out of everybody's reach meanwhile.
 ///
 /// # Errors
 /// `unavailable` when the store does not answer.
 pub async fn recount(db: &Db, pool: &Pool, lane: &Lane) -> Result<bool> {
     let Some(left) = lane.capacity.checked_sub(lane.taken()) else { return Ok(false) };
-    let values = HashMap::from([
-        (":a".to_owned(), AttributeValue::N(lane.available.to_string())),
-        (":l".to_owned(), AttributeValue::N(left.to_string())),
-    ]);
-    let set = "SET a = :l".to_owned();
-    Ok(update(db, &pool.key(lane.number), set, "a = :a".to_owned(), None, values).await?.is_ok())
+    let mut update = Update::default();
+    let (read, right) = (update.number('a', lane.available), update.number('l', left));
+    update.set.push(format!("a = {right}"));
+    update.demand.push(format!("a = {read}"));
+    let cells = lane.cells(|_, _| true);
+    let unmarked = cells.without(lane.taken_cells);
+    update.set_cells(unmarked, true);
+    update.demand_free(unmarked);
+    update.remove_cells(lane.taken_cells.without(cells));
+    Ok(update.write(db, &pool.key(lane.number)).await?.is_ok())
 }
 
-async fn put_new(db: &Db, key: Key, rest: HashMap<&str, AttributeValue>) -> Result<()> {
+async fn put_new(db: &Db, key: Key, mut item: Attributes) -> Result<()> {
     let request = db
         .client()
         .put_item()
         .table_name(db.table(Table::Pool))
         .condition_expression("attribute_not_exists(pk)");
-    let mut item: Attributes = rest.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     item.extend([("pk".to_owned(), AttributeValue::S(key.pk)), ("sk".to_owned(), AttributeValue::S(key.sk))]);
     match request.set_item(Some(item)).set_return_consumed_capacity(db.wants_capacity()).send().await {
         Ok(output) => db.count_write(output.consumed_capacity()),
@@ -510,6 +649,22 @@ pub async fn opened(db: &Db) -> Result<Vec<Opened>> {
 }
 
 impl App {
+    /// The lanes of a pool, at most a second old: one read a second for each pool and process.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub async fn lanes(&self, pool: &Pool) -> Result<Arc<Vec<Lane>>> {
+        let now = self.clock.now();
+        let fresh = |at: Timestamp| now.duration_since(at).as_millis().abs() < 1000;
+        let known = self.hints.with(pool, |hint| hint.seen.clone().filter(|(_, at)| fresh(*at)));
+        if let Some((lanes, _)) = known {
+            return Ok(lanes);
+        }
+        let lanes = Arc::new(read(&self.db, pool).await?);
+        self.hints.with(pool, |hint| hint.seen = Some((lanes.clone(), now)));
+        Ok(lanes)
+    }
+
     /// An opened pool, at most [`FRESH_MS`] old. Who sees fewer lanes than there are by now sells from those.
     ///
     /// # Errors
@@ -548,6 +703,7 @@ struct Hint {
     lanes: Vec<Option<u32>>,
     sold_out: Option<SoldOut>,
     left: Option<(u32, Timestamp)>,
+    seen: Option<(Arc<Vec<Lane>>, Timestamp)>,
 }
 
 /// So many places were not to be had, a moment ago.

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tessera::app::{App, Process};
 use tessera::booking::store::{Wish, clear, hold, let_go};
+use tessera::booking::want::Want;
 use tessera::config::Config;
 use tessera::error::Code;
 use tessera::id::{EventId, PoolId};
@@ -243,10 +244,10 @@ impl Engine {
                     }
                     let quantity = 1 + u32::try_from(dice.below(u64::from(kind.party))).unwrap();
                     let holder = key(&format!("{} {client}", kind.name), seed, number);
-                    let places = [(pool, quantity)];
+                    let wants = [(pool, Want::Places(quantity))];
                     let wish = Wish {
                         holder,
-                        places: &places,
+                        wants: &wants,
                         until: later(now),
                         print: 7,
                         replaces: &[],
@@ -453,9 +454,9 @@ mod tests {
             let take = |number: u32, after_ms: i64| {
                 let (app, now) = (app.clone(), now + SignedDuration::from_millis(after_ms));
                 async move {
-                    let (holder, places) = (key("buyer", 0, number), [(pool, 1)]);
+                    let (holder, wants) = (key("buyer", 0, number), [(pool, Want::Places(1))]);
                     let until = later(now);
-                    let wish = Wish { holder, places: &places, until, print: 7, replaces: &[], around: &[] };
+                    let wish = Wish { holder, wants: &wants, until, print: 7, replaces: &[], around: &[] };
                     hold(&app, &wish, now).await.map(drop).map_err(|refusal| refusal.code)
                 }
             };

@@ -225,7 +225,7 @@ struct Part {
 
 impl From<tessera::pool::Part> for Part {
     fn from(part: tessera::pool::Part) -> Self {
-        let tessera::pool::Part { lane, quantity, available, judge } = part;
+        let tessera::pool::Part { lane, quantity, available, judge, cells: _ } = part;
         Self { lane: lane as usize, quantity, available, judge, dead: Vec::new(), sold: Vec::new() }
     }
 }
@@ -300,12 +300,7 @@ pub fn run(way: Way, sale: Sale) -> Figures {
     let pool = Pool::Places { id: PoolId::derive(&["simulated"]), lanes: lanes_for(sale.places) };
     let lanes: Vec<Lane> = (0..)
         .zip(even(sale.places, pool.lanes()))
-        .map(|(number, places)| Lane {
-            number,
-            capacity: places,
-            available: places,
-            entries: BTreeMap::new(),
-        })
+        .map(|(number, places)| Lane { number, capacity: places, available: places, ..Lane::default() })
         .collect();
     let partitions = lanes.len().div_ceil(way.group);
     let mut run = Run {
@@ -553,7 +548,8 @@ impl Run {
                 .collect(),
             false => BTreeMap::new(),
         };
-        Lane { number: lane.number, capacity: lane.capacity, available: lane.available, entries }
+        let Lane { number, capacity, available, .. } = *lane;
+        Lane { number, capacity, available, entries, ..Lane::default() }
     }
 
     /// A call does its work in the store.

@@ -222,9 +222,9 @@ pub fn key(holder: Holder) -> HoldKey {
 pub fn lane(number: u8, now: &LaneNow) -> Lane {
     let mut lane = Lane {
         number: number.into(),
-        capacity: 0,
         available: u32::try_from(now.available).unwrap_or_default(),
         entries: now.entries.iter().map(|(holder, mark)| (key(*holder), *mark)).collect(),
+        ..Lane::default()
     };
     lane.capacity = lane.available + lane.taken();
     lane

@@ -1,0 +1,186 @@
+//! A basket: what is asked for, what it costs, and what it takes of which pool.
+
+use serde::Deserialize;
+use std::sync::Arc;
+use tessera::app::App;
+use tessera::booking::want::{ByLane, Want, allot, mine};
+use tessera::booking::{Line, wanted};
+use tessera::catalogue::Offer;
+use tessera::catalogue::store::Programme;
+use tessera::error::{Refusal, Result};
+use tessera::id::OfferId;
+use tessera::pool::{Cells, Claim, Pool};
+use tessera::seating::{Kind, Party, Seating};
+
+/// What is wanted of one offer.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// The offer.
+    pub(crate) offer: OfferId,
+    /// Places, 1 to 40. Of an offer of seats, the best ones that are free together are chosen.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 40)]
+    quantity: Option<u32>,
+    /// Seats, picked by name, instead of a quantity.
+    #[serde(default)]
+    #[schema(max_items = 40, example = json!(["A-12", "A-13"]))]
+    seats: Vec<String>,
+    /// How many of them come in a wheelchair. Rooms for wheelchairs, and the seats beside them, go to those who say so.
+    #[serde(default)]
+    #[schema(maximum = 40, default = 0)]
+    wheelchairs: u32,
+}
+
+/// A line of the basket: all that is asked of one offer.
+struct Asked<'a> {
+    offer: &'a Offer,
+    quantity: u32,
+    picked: Vec<String>,
+    wheelchairs: u32,
+    /// The section of its seats.
+    seating: Option<Arc<Seating>>,
+    cells: ByLane,
+    party: Option<Party>,
+}
+
+/// A basket that may be sold.
+pub struct Basket<'a>(Vec<Asked<'a>>);
+
+impl<'a> Basket<'a> {
+    /// Reads what is asked for; what is asked of one offer twice is added up first, so that limits count it together.
+    ///
+    /// # Errors
+    /// `invalid_input`; as [`Offer::may_sell`]; the store's own.
+    pub async fn read(app: &App, programme: &'a Programme, asks: Vec<Ask>) -> Result<Basket<'a>> {
+        let now = app.clock.now();
+        let mut lines: Vec<Asked<'a>> = Vec::new();
+        for (place, ask) in asks.into_iter().enumerate() {
+            let fault =
+                |field: &str, detail: &str| Refusal::invalid(format!("/lines/{place}/{field}"), detail);
+            let picked = u32::try_from(ask.seats.len()).unwrap_or(u32::MAX);
+            let quantity = match ask.quantity {
+                None => picked,
+                Some(quantity) if picked == 0 || picked == quantity => quantity,
+                Some(_) => return Err(fault("quantity", "must be left out where seats are picked")),
+            };
+            if !(1..=40).contains(&quantity) {
+                return Err(fault("quantity", "must be between 1 and 40"));
+            }
+            if ask.wheelchairs > quantity {
+                return Err(fault("wheelchairs", "must be at most the quantity"));
+            }
+            let offer = programme.offers.iter().find(|offer| offer.id == ask.offer);
+            let offer = offer.ok_or_else(|| fault("offer", "is not an offer of the same event"))?;
+            if offer.seats.is_none() && (picked > 0 || ask.wheelchairs > 0) {
+                return Err(fault("seats", "this offer has no seats to pick"));
+            }
+            match lines.iter_mut().find(|line| line.offer.id == offer.id) {
+                Some(line) => {
+                    line.quantity += quantity;
+                    line.wheelchairs += ask.wheelchairs;
+                    line.picked.extend(ask.seats);
+                }
+                None => lines.push(Asked {
+                    offer,
+                    quantity,
+                    picked: ask.seats,
+                    wheelchairs: ask.wheelchairs,
+                    seating: None,
+                    cells: ByLane::new(),
+                    party: None,
+                }),
+            }
+        }
+        for line in &mut lines {
+            line.offer.may_sell(&programme.event, line.quantity, now)?;
+            if line.offer.seats.is_some() {
+                let seating = app.seating(programme.event.id, line.offer.pool).await?;
+                line.seat(&seating)?;
+                line.seating = Some(seating);
+            }
+        }
+        Ok(Basket(lines))
+    }
+
+    /// What it takes, each pool once.
+    ///
+    /// # Errors
+    /// As [`wanted`]; the store's own.
+    pub async fn wants(&self, app: &App, tag: &[u8; 32]) -> Result<Vec<(Pool, Want)>> {
+        let mut lines = Vec::new();
+        for Asked { offer, quantity, seating, cells, party, .. } in &self.0 {
+            let pool = app.opened(offer.pool).await?.pool();
+            let want = match seating {
+                None => Want::Places(*quantity),
+                Some(seating) => Want::Seats {
+                    seating: seating.clone(),
+                    picked: cells.clone(),
+                    parties: party.iter().cloned().collect(),
+                },
+            };
+            lines.push((*offer, *quantity, pool, Some(want)));
+        }
+        wanted(lines, tag)
+    }
+
+    /// The lines, priced, with the seats that were got.
+    ///
+    /// # Errors
+    /// `invalid_input` when an amount is too large.
+    pub fn lines(&self, claims: &[Claim]) -> Result<Vec<Line>> {
+        self.0
+            .iter()
+            .enumerate()
+            .map(|(place, line)| {
+                let (name, unit) = (line.offer.terms.name.to_string(), line.offer.terms.price);
+                let (offer, quantity, amount) = (line.offer.id, line.quantity, unit.times(line.quantity)?);
+                let section = line.seating.as_ref().map(|seating| seating.section.name.to_string());
+                let seats =
+                    line.seating.as_ref().map_or_else(Vec::new, |seating| self.seats(seating, claims, place));
+                Ok(Line { offer, name, quantity, section, seats, unit, amount })
+            })
+            .collect()
+    }
+
+    /// The seats of one line, among all that were got in its section.
+    fn seats(&self, seating: &Seating, claims: &[Claim], place: usize) -> Vec<String> {
+        let got = mine(&seating.as_pool(), claims);
+        let here = |line: &&Asked<'_>| line.offer.pool == seating.pool;
+        let lines: Vec<_> =
+            self.0.iter().filter(here).map(|line| (line.cells.clone(), line.party.clone())).collect();
+        let nth = self.0[..place].iter().filter(here).count();
+        allot(seating, &got, &lines).swap_remove(nth)
+    }
+}
+
+impl Asked<'_> {
+    /// Finds the picked seats, and says who else is to be seated.
+    fn seat(&mut self, seating: &Seating) -> Result<()> {
+        let kinds = self.offer.seats.as_ref().map(|seats| seats.kinds.clone()).unwrap_or_default();
+        let mut party = Party { quantity: self.quantity, wheelchairs: self.wheelchairs, kinds };
+        for name in &self.picked {
+            let fault = |detail: String| Refusal::invalid("/lines", detail);
+            let seat = seating.section.seat(name).ok_or_else(|| fault(format!("there is no seat {name}")))?;
+            if !party.may_have(seat.kind) {
+                return Err(fault(format!("this line may not have seat {name}")));
+            }
+            if seat.kind == Kind::Accessible && self.wheelchairs == 0 {
+                return Err(fault(format!("seat {name} is one wheelchair too many")));
+            }
+            self.wheelchairs -= u32::from(seat.kind == Kind::Accessible);
+            match self.cells.iter_mut().find(|(lane, _)| *lane == seat.lane) {
+                Some((_, cells)) if cells.has(seat.cell) => {
+                    return Err(fault(format!("seat {name} is named twice")));
+                }
+                Some((_, cells)) => *cells = cells.with(seat.cell),
+                None => self.cells.push((seat.lane, Cells::NONE.with(seat.cell))),
+            }
+        }
+        party.quantity -= u32::try_from(self.picked.len()).unwrap_or(u32::MAX).min(party.quantity);
+        party.wheelchairs = self.wheelchairs.min(party.quantity);
+        self.cells.sort_unstable();
+        self.party = Some(party).filter(|party| party.quantity > 0);
+        Ok(())
+    }
+}
