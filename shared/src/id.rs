@@ -155,6 +155,10 @@ ids! {
     OfferId "ofr";
     /// Capacity that offers draw from.
     PoolId "pol";
+    /// Somebody who asks to be let in.
+    ApplicationId "apl";
+    /// Somebody who waits for places of a sold-out event.
+    WaiterId "wai";
     /// A place with sections of seats.
     VenueId "ven";
     /// A basket of places kept for a while.

@@ -4,7 +4,10 @@
 //! the fixture of every version ever published must still parse (`tests/fixtures/messages.json`). A message whose type
 //! is unknown fails, is retried, and ends in the dead letters: it is never dropped.
 
-use crate::id::{AccountId, BookingId, EventId, HoldId, MailId, MessageId, OrderId, PaymentId, TicketId};
+use crate::id::{
+    AccountId, ApplicationId, BookingId, EventId, HoldId, MailId, MessageId, OrderId, PaymentId, TicketId,
+    WaiterId,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +136,36 @@ pub enum Message {
         /// Its order.
         order: OrderId,
     },
+    /// Somebody joined the waitlist of an event.
+    #[serde(rename = "waitlist.joined.v1")]
+    WaitlistJoined {
+        /// Who.
+        waiter: WaiterId,
+    },
+    /// Places are kept for somebody who waited.
+    #[serde(rename = "waitlist.offered.v1")]
+    WaitlistOffered {
+        /// Who.
+        waiter: WaiterId,
+        /// Which time they joined.
+        turn: u32,
+    },
+    /// Somebody left the waitlist, or did not want what they were offered.
+    #[serde(rename = "waitlist.left.v1")]
+    WaitlistLeft {
+        /// Who.
+        waiter: WaiterId,
+        /// Which time they had joined.
+        turn: u32,
+    },
+    /// An organiser decided about an application.
+    #[serde(rename = "application.decided.v1")]
+    ApplicationDecided {
+        /// Which.
+        application: ApplicationId,
+        /// Which time they asked.
+        turn: u32,
+    },
     /// The places are sold.
     #[serde(rename = "booking.confirmed.v1")]
     BookingConfirmed {
@@ -188,14 +221,18 @@ impl Message {
     #[must_use]
     pub const fn queues(&self) -> &'static [Queue] {
         match self {
-            Self::AccountCodeRequested { .. } | Self::EventChanged { .. } | Self::MailingContinued { .. } => {
-                &[Queue::Notification]
-            }
+            Self::AccountCodeRequested { .. }
+            | Self::EventChanged { .. }
+            | Self::WaitlistOffered { .. }
+            | Self::ApplicationDecided { .. }
+            | Self::MailingContinued { .. } => &[Queue::Notification],
             Self::EventPublished { .. }
             | Self::EventCancelled { .. }
             | Self::OrderFreePlaced { .. }
             | Self::OrderCancelled { .. }
             | Self::PaymentAuthorized { .. }
+            | Self::WaitlistJoined { .. }
+            | Self::WaitlistLeft { .. }
             | Self::BookingEventCancelling { .. } => &[Queue::Booking],
             Self::PaymentCaptured { .. } | Self::PaymentVoided { .. } | Self::PaymentRefunded { .. } => {
                 &[Queue::Order]

@@ -29,6 +29,14 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// The same page of something made from its items.
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
+        let Self { items, has_more, next_cursor } = self;
+        Page { items: items.into_iter().map(make).collect(), has_more, next_cursor }
+    }
+}
+
 impl Paging {
     /// The limit within its bounds.
     ///

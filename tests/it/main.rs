@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod application;
 mod booking;
 mod bootstrap;
 mod catalogue;
@@ -28,3 +29,4 @@ mod seats;
 mod security;
 mod support;
 mod tidy;
+mod waitlist;

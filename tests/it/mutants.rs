@@ -1,6 +1,6 @@
 //! What each condition of each write is good for.
 //!
-//! Nothing here is listed by hand. Five stories use everything that writes, with a hand on the wire to the tables that
+//! Nothing here is listed by hand. Six stories use everything that writes, with a hand on the wire to the tables that
 //! collects the conditions it sees. Then
 //!
 //! - the stories are told with a **rival** who is faster at every single write: the same request, carried out just
@@ -40,6 +40,8 @@ struct Wire {
     seen: Mutex<BTreeSet<Clause>>,
     /// What each lane had when it was first seen.
     lanes: Mutex<HashMap<String, i64>>,
+    /// Where people began to wait anew.
+    lines: Mutex<HashMap<String, i64>>,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -141,6 +143,24 @@ impl Wire {
                 "ExpressionAttributeValues": {":one": {"N": "1"}}}),
             ));
         }
+        if matches!(weak, "w = :w" | "w = :o" | "(attribute_not_exists(w) OR w < :w)")
+            && clauses(condition).iter().any(|clause| numberless(clause) == weak)
+        {
+            // Somebody has begun to wait anew.
+            let given = &given["ExpressionAttributeValues"];
+            let newer = given
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter_map(|name| number(given, name))
+                .map(i64::abs)
+                .max()
+                .unwrap()
+                + 1;
+            self.lines.lock().unwrap().insert(key.to_string(), newer);
+            return Some(other(json!({"TableName": table, "Key": key, "UpdateExpression": "SET w = :w",
+                "ExpressionAttributeValues": {":w": {"N": newer.to_string()}}})));
+        }
         if weak.contains("t < :t") && condition.contains("t < :t") {
             // Somebody has found out later.
             let later = number(&given["ExpressionAttributeValues"], ":t").unwrap() + 5_000;
@@ -235,6 +255,10 @@ impl Tamper for Wire {
             return;
         }
         let item = &answered["Attributes"];
+        let newer = self.lines.lock().unwrap().get(&key_of(asked).to_string()).copied();
+        if newer.is_some_and(|newer| number(item, "w").is_none_or(|now| now.abs() < newer)) {
+            self.wrong(format!("{write}: forgot that people wait"));
+        }
         match asked.operation.as_str() {
             "PutItem" => {
                 let new = &asked.parameters["Item"];
@@ -507,7 +531,104 @@ async fn hall(world: &World) {
     assert_eq!(world.dead_letters(), 0);
 }
 
-const STORIES: [&str; 5] = ["people", "sale", "rush", "crowd", "hall"];
+/// A sold-out evening with people waiting: passed on, declined, forgotten, left, and a pool that grows for them. And another
+/// one, to which only approved guests come.
+async fn line(world: &World) {
+    let free = json!({"amount": 0, "currency": "EUR"});
+    let sale = world.sale(48, json!({"price": free, "per_order": 40})).await;
+    let (big, small) = (world.hold(&sale, 40).await, world.hold(&sale, 8).await);
+    let join = async |name: &str, quantity: u32| {
+        let wish = json!({"offers": [sale.offer], "quantity": quantity,
+            "contact": {"name": name, "email": format!("{name}@example.org")}});
+        let key = uuid();
+        let path = format!("/v1/events/{}/waitlist", sale.event);
+        let joined = insist(async || world.post(&path).key(&key).json(wish.clone()).send().await).await;
+        world.settle().await;
+        (format!("/v1/waitlist/{}", text(&joined["id"])), text(&joined["guest_token"]))
+    };
+    let status =
+        async |(path, token): &(String, String)| text(&world.get(path).by(token).send().await.ok()["status"]);
+    let let_go = async |held: &crate::support::Held| {
+        let path = format!("/v1/holds/{}/release", text(&held.hold["id"]));
+        let quote = json!({"quote": held.hold["quote"]});
+        let release = async || world.post(&path).by(&held.token).json(quote.clone()).send().await;
+        insist(release).await;
+        world.settle().await;
+    };
+    let (first, second, third) = (join("first", 8).await, join("second", 8).await, join("third", 40).await);
+    let_go(&small).await;
+    assert_eq!((status(&first).await, status(&second).await), ("offered".into(), "waiting".into()));
+    world.try_hold(&sale, 1).await.refused(409, "sold_out");
+    let leave = async |(path, token): &(String, String)| {
+        insist(async || world.post(&format!("{path}/leave")).by(token).send().await).await;
+        world.settle().await;
+    };
+    leave(&first).await;
+    assert_eq!(status(&second).await, "offered");
+    let_go(&big).await;
+    assert_eq!(status(&third).await, "offered");
+    // Nobody waits: what the pool grows by is anybody's.
+    let event = world.get(&format!("/v1/events/{}", sale.event)).send().await.ok();
+    let pool = format!("/v1/pools/{}", text(&event["offers"][0]["pool"]));
+    let resize = async |capacity: u32| {
+        insist(async || {
+            world.put(&pool).by(&sale.organiser.token).json(json!({"capacity": capacity})).send().await
+        })
+        .await;
+        world.settle().await;
+        world.advance(SignedDuration::from_secs(3)).await;
+    };
+    resize(50).await;
+    world.hold(&sale, 2).await;
+    // Somebody waits again, and the pool grows by less than they want, then by enough.
+    let fourth = join("fourth", 30).await;
+    resize(60).await;
+    assert_eq!(status(&fourth).await, "waiting");
+    // Ten places are no use to thirty people.
+    world.hold(&sale, 4).await;
+    resize(90).await;
+    assert_eq!(status(&fourth).await, "offered");
+    // The second never came; whoever joins next gets their places.
+    let fifth = join("fifth", 14).await;
+    world.advance(SignedDuration::from_secs(2 * 3600 + 1)).await;
+    world.whole.run_job("BookingWorker", "tidy").await.unwrap();
+    world.settle().await;
+    assert_eq!((status(&second).await, status(&fifth).await), ("expired".into(), "offered".into()));
+    leave(&fifth).await;
+    leave(&fifth).await;
+    assert_eq!(status(&fifth).await, "declined");
+
+    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
+    let session = insist(async || world.post("/v1/sessions").json(credentials.clone()).send().await).await;
+    let organiser =
+        crate::support::Organiser { token: text(&session["access_token"]), ..sale.organiser.clone() };
+    let club = world.sale_of(&organiser, json!({"capacity": 1, "approval": true})).await;
+    let mut asked = Vec::new();
+    for name in ["ada", "eve"] {
+        let wish = json!({"offer": club.offer, "quantity": 1, "contact": {"name": name, "email": format!("{name}@example.org")}});
+        let key = uuid();
+        asked.push(
+            insist(async || world.post("/v1/applications").key(&key).json(wish.clone()).send().await).await,
+        );
+    }
+    let decide = async |verdict: &str| {
+        let decision = |known: &Value| json!({"application": known["id"], "verdict": verdict});
+        let decisions = json!({"decisions": asked.iter().map(decision).collect::<Vec<_>>()});
+        let path = format!("/v1/events/{}/applications/decisions", club.event);
+        let results =
+            insist(async || world.post(&path).by(&organiser.token).json(decisions.clone()).send().await)
+                .await;
+        world.settle().await;
+        results["results"].clone()
+    };
+    let results = decide("approve").await;
+    assert_eq!((&results[0]["status"], &results[1]["refused"]), (&json!("approved"), &json!("sold_out")));
+    assert_eq!(decide("decline").await[0]["status"], "declined");
+    assert_eq!(world.left(&club).await, 1);
+    assert_eq!(world.dead_letters(), 0);
+}
+
+const STORIES: [&str; 6] = ["people", "sale", "rush", "crowd", "hall", "line"];
 
 /// Tells a story until its end or until something is wrong with it; what that was is the answer.
 async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
@@ -520,6 +641,7 @@ async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
             "sale" => sale(&world).await,
             "crowd" => crowd(&world).await,
             "hall" => hall(&world).await,
+            "line" => line(&world).await,
             _ => rush(&world).await,
         }
     };

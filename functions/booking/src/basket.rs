@@ -1,5 +1,6 @@
 //! A basket: what is asked for, what it costs, and what it takes of which pool.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::sync::Arc;
 use tessera::app::App;
@@ -9,7 +10,7 @@ use tessera::catalogue::Offer;
 use tessera::catalogue::store::Programme;
 use tessera::error::{Refusal, Result};
 use tessera::id::OfferId;
-use tessera::pool::{Cells, Claim, Pool};
+use tessera::pool::{Cells, Claim, Lane, Pool, within_reach};
 use tessera::seating::{Kind, Party, Seating};
 
 /// What is wanted of one offer.
@@ -30,6 +31,14 @@ pub struct Ask {
     #[serde(default)]
     #[schema(maximum = 40, default = 0)]
     wheelchairs: u32,
+}
+
+impl Ask {
+    /// So many places of an offer, whichever.
+    #[must_use]
+    pub const fn of(offer: OfferId, quantity: u32) -> Self {
+        Self { offer, quantity: Some(quantity), seats: Vec::new(), wheelchairs: 0 }
+    }
 }
 
 /// A line of the basket: all that is asked of one offer.
@@ -122,6 +131,41 @@ impl<'a> Basket<'a> {
             lines.push((*offer, *quantity, pool, Some(want)));
         }
         wanted(lines, tag)
+    }
+
+    /// Whether any of it is sold to approved applicants alone.
+    #[must_use]
+    pub fn needs_approval(&self) -> bool {
+        self.0.iter().any(|line| line.offer.terms.approval)
+    }
+
+    /// When the first of its sales ends.
+    ///
+    /// # Errors
+    /// As [`Offer::closes`].
+    pub fn closes(&self, programme: &Programme) -> Result<Timestamp> {
+        let mut closes = programme.event.starts()?;
+        for line in &self.0 {
+            closes = closes.min(line.offer.closes(&programme.event)?);
+        }
+        Ok(closes)
+    }
+
+    /// Whether there is room for all of it, as far as was seen within the last second, that nobody waits for.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn has_room(&self, app: &App) -> Result<bool> {
+        let now = app.clock.now();
+        for line in &self.0 {
+            let pool = app.opened(line.offer.pool).await?.pool();
+            let lanes = app.lanes(&pool).await?;
+            let open: Vec<Lane> = lanes.iter().filter(|lane| lane.waited.is_none()).cloned().collect();
+            if within_reach(&open, &[], now) < line.quantity {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The lines, priced, with the seats that were got.

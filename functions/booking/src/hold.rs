@@ -16,7 +16,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
 use tessera::id::{EventId, GuestId, HoldId};
 use tessera::money::Money;
-use tessera::pool::{HoldKey, Pool};
+use tessera::pool::{Claim, HoldKey, Pool, Turn};
 use tessera::sign::Purpose;
 use uuid::Uuid;
 
@@ -77,6 +77,9 @@ pub async fn take(
     let programme = programme(&app, &input.value).await?;
     let Take { lines, replaces, .. } = input.value;
     let basket = Basket::read(&app, &programme, lines).await?;
+    if basket.needs_approval() {
+        return Code::ApprovalNeeded.refuse();
+    }
     let who = buyer.to_string();
     let tag = store::tag(&app, &who);
     let wants = basket.wants(&app, &tag).await?;
@@ -85,25 +88,49 @@ pub async fn take(
         (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
     let around = if replaces.is_empty() { Vec::new() } else { pools(&app, &programme, &tag).await? };
     let holder = store::holder(&app, &who, &key.0);
-    let wish = Wish { holder, wants: &wants, until, print, replaces: &replaces, around: &around };
+    let wish = Wish {
+        holder,
+        wants: &wants,
+        until,
+        print,
+        replaces: &replaces,
+        around: &around,
+        turn: Turn::default(),
+    };
     let claims = store::hold(&app, &wish, now).await?;
     let expires = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(until);
+    let held = held(&app, &basket, &programme, (buyer, caller.is_none()), holder, claims, expires)?;
+    Ok((StatusCode::CREATED, Json(held)))
+}
+
+/// What was taken for whom, priced and promised. A guest who sent no credential gets one.
+///
+/// # Errors
+/// As [`Basket::lines`].
+pub(crate) fn held(
+    app: &App,
+    basket: &Basket<'_>,
+    programme: &Programme,
+    (buyer, new): (Buyer, bool),
+    holder: HoldKey,
+    claims: Vec<Claim>,
+    expires: Timestamp,
+) -> Result<Held> {
     let lines = basket.lines(&claims)?;
     let total = sum(&lines)?;
     let (organisation, event) = (programme.event.organisation, programme.event.id);
     let quote = Quote { hold: holder.id(), buyer, organisation, event, lines, total, claims, expires };
-    let held = Held {
+    Ok(Held {
         id: quote.hold,
         expires,
         total,
         quote: app.sealer.seal(Purpose::Quote, &quote).map_err(|error| Code::Internal.caused_by(error))?,
         lines: quote.lines,
-        guest_token: match (caller, buyer) {
-            (None, Buyer::Guest(guest)) => Some(app.guest_credential(guest, now)?),
-            _ => None,
+        guest_token: match buyer {
+            Buyer::Guest(guest) if new => Some(app.guest_credential(guest, app.clock.now())?),
+            Buyer::Guest(_) | Buyer::Account(_) => None,
         },
-    };
-    Ok((StatusCode::CREATED, Json(held)))
+    })
 }
 
 fn whole_seconds(now: Timestamp, seconds: u32) -> Result<Timestamp> {
@@ -112,7 +139,7 @@ fn whole_seconds(now: Timestamp, seconds: u32) -> Result<Timestamp> {
 }
 
 /// A guest is who sends this key: 122 bits that nobody guesses, kept from being read back by the deployment's secret.
-fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
+pub(crate) fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
     let uuid = Uuid::parse_str(&key.0)
         .map_err(|_| Refusal::invalid("Idempotency-Key", "a guest's must be a UUID"))?;
     let secret = app.sealer.tag(Purpose::Guest, uuid.as_bytes());

@@ -6,16 +6,20 @@
 //! | [`basket`] | what a hold is asked for: offers, seats |
 //! | [`seats`] | block and open seats |
 //! | [`bookings`] | mine, an event's, one, cancel |
+//! | [`waitlist`] | join, see one's place, accept, leave; how it goes |
+//! | [`applications`] | apply, decide one or many, accept, withdraw |
 //! | [`pools`] | resize a pool, prove its books |
 //! | [`worker`] | open pools, decide holds, free places, cancel an event's bookings; the scheduled `tidy` and `prove` |
 //!
 //! The engine is in [`tessera::pool`] (lanes) and [`tessera::booking`] (registers and the flow over both).
 
+pub mod applications;
 pub mod basket;
 pub mod bookings;
 pub mod hold;
 pub mod pools;
 pub mod seats;
+pub mod waitlist;
 pub mod worker;
 
 use tessera::app::App;
@@ -37,6 +41,18 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(pools::resize))
         .routes(routes!(pools::prove))
         .routes(routes!(seats::change))
+        .routes(routes!(waitlist::of_event, waitlist::join))
+        .routes(routes!(waitlist::summary))
+        .routes(routes!(waitlist::mine))
+        .routes(routes!(waitlist::one))
+        .routes(routes!(waitlist::accept))
+        .routes(routes!(waitlist::leave))
+        .routes(routes!(applications::mine, applications::apply))
+        .routes(routes!(applications::one))
+        .routes(routes!(applications::accept))
+        .routes(routes!(applications::withdraw))
+        .routes(routes!(applications::of_event))
+        .routes(routes!(applications::decide))
 }
 
 /// The function that the gateway calls.

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
 use tessera::booking::proof::{self, Proof};
+use tessera::booking::waitlist;
 use tessera::catalogue::check_capacity;
 use tessera::error::{Code, Result};
 use tessera::http::{Input, Path};
 use tessera::id::{EventId, PoolId};
 use tessera::identity::Action;
-use tessera::pool::store::{self, Opened};
+use tessera::pool::store::{self, Opened, Waited};
 
 /// A pool's size.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -59,7 +60,10 @@ pub async fn resize(
     let capacity = input.value.capacity;
     check_capacity(capacity)?;
     managed(&app, caller, id, Action::ManageEvents).await?;
-    let Opened { id, event, capacity, lanes, seated: _ } = store::resize(&app.db, id, capacity).await?;
+    let Opened { id, event, capacity, lanes, waited, .. } = store::resize(&app.db, id, capacity).await?;
+    if let Waited::Is(_) = waited {
+        waitlist::store::serve(&app, event).await?;
+    }
     Ok(Json(View { id, event, capacity, lanes }))
 }
 

@@ -5,11 +5,12 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
+use tessera::booking::waitlist;
 use tessera::error::{Refusal, Result};
 use tessera::http::{Input, Path};
 use tessera::id::EventId;
 use tessera::identity::Action;
-use tessera::pool::store;
+use tessera::pool::store::{self, Waited};
 use tessera::seating::SectionCode;
 
 /// Seats to take off sale, or to put on sale.
@@ -71,6 +72,9 @@ pub async fn change(
         if blocked && !store::read_one(&app.db, &pool, seat.lane).await?.blocked.has(seat.cell) {
             taken.push(name.clone());
         }
+    }
+    if let (false, Waited::Is(_)) = (open.is_empty(), store::opened_pool(&app.db, pool).await?.waited) {
+        waitlist::store::serve(&app, id).await?;
     }
     Ok(Json(Changed { taken }))
 }

@@ -2,15 +2,17 @@
 
 use futures_util::future::{BoxFuture, try_join_all};
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
 use tessera::app::App;
 use tessera::booking::store::{self, Cancelling};
-use tessera::booking::{By, Ending, Register, proof};
+use tessera::booking::{By, Ending, Register, proof, waitlist};
 use tessera::catalogue;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
 use tessera::id::{BookingId, EventId, OrderId};
 use tessera::message::{Envelope, Message};
 use tessera::order;
+use tessera::pool::store::Waited;
 use tessera::pool::{self, HoldKey};
 use tessera::queue::Job;
 
@@ -25,6 +27,8 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::OrderCancelled { order } => order_cancelled(app, *order).await,
             Message::PaymentVoided { order, .. } => unpaid(app, *order).await,
             Message::BookingCancelled { booking, .. } => free(app, *booking).await,
+            Message::WaitlistJoined { waiter } => waitlist::store::join(app, *waiter).await,
+            Message::WaitlistLeft { waiter, turn } => waitlist::store::left(app, *waiter, *turn).await,
             Message::EventCancelled { event } => begin_cancelling(app, *event).await,
             Message::BookingEventCancelling { event, page } => cancel_page(app, *event, *page).await,
             Message::AccountCodeRequested { .. }
@@ -34,7 +38,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::BookingConfirmed { .. }
             | Message::BookingLost { .. }
             | Message::EntryIssued { .. }
-            | Message::MailingContinued { .. } => {
+            | Message::MailingContinued { .. }
+            | Message::WaitlistOffered { .. }
+            | Message::ApplicationDecided { .. } => {
                 Err(Code::Internal.caused_by("this message is not for booking"))
             }
         }
@@ -163,9 +169,17 @@ async fn cancel_page(app: &App, event: EventId, page: u32) -> Result<()> {
 /// Ends holds whose time is over and notes sold ones as sold, pool by pool. Nothing depends on it: whoever needs a place
 /// does the same for the lane they need. It keeps the availability that people are shown near the truth.
 async fn tidy(app: &App) -> Result<()> {
-    let (now, mut back) = (app.clock.now(), 0);
+    let (now, mut back, mut waited) = (app.clock.now(), 0, BTreeSet::new());
     for opened in pool::store::opened(&app.db).await? {
         back += store::tidy(app, &opened.pool(), now).await?;
+        if let Waited::Is(_) = opened.waited {
+            pool::store::keep(&app.db, opened.id).await?;
+            waited.insert(opened.event);
+        }
+    }
+    // What came back is theirs who wait: nobody else passes on an offer whose time went by.
+    for event in waited {
+        waitlist::store::serve(app, event).await?;
     }
     tracing::info!(back, "tidied");
     Ok(())

@@ -48,6 +48,9 @@ pub struct Add {
     /// At most so many for one buyer over all orders, 1 to 40.
     #[schema(minimum = 1, maximum = 40)]
     per_buyer: Option<u32>,
+    /// Whether it is sold to approved applicants alone.
+    #[serde(default)]
+    approval: bool,
 }
 
 /// An offer.
@@ -112,9 +115,9 @@ pub async fn add(
     key: IdempotencyKey,
     input: Input<Add>,
 ) -> Result<Response> {
-    let (Add { capacity, pool, seats, name, price, sale, per_order, per_buyer }, now) =
+    let (Add { capacity, pool, seats, name, price, sale, per_order, per_buyer, approval }, now) =
         (input.value, app.clock.now());
-    let terms = Terms { name, price, sale, per_order: per_order.unwrap_or(10), per_buyer };
+    let terms = Terms { name, price, sale, per_order: per_order.unwrap_or(10), per_buyer, approval };
     let event = managed(&app, caller, id).await?.value;
     terms.check()?;
     let siblings = store::offers(&app.db, id).await?;

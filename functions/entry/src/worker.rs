@@ -37,7 +37,11 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::BookingLost { .. }
             | Message::BookingEventCancelling { .. }
             | Message::EntryIssued { .. }
-            | Message::MailingContinued { .. } => {
+            | Message::MailingContinued { .. }
+            | Message::WaitlistJoined { .. }
+            | Message::WaitlistOffered { .. }
+            | Message::WaitlistLeft { .. }
+            | Message::ApplicationDecided { .. } => {
                 Err(Code::Internal.caused_by("this message is not for entry"))
             }
         }

@@ -8,7 +8,7 @@ use minijinja::{Environment, Value};
 use tessera::app::App;
 use tessera::config::{Config, ConfigError};
 use tessera::error::{Code, Result};
-use tessera::id::{MailId, OrderId};
+use tessera::id::{ApplicationId, MailId, OrderId, WaiterId};
 use tessera::notification::{Kind, Sent, store};
 
 /// A file that goes with a mail.
@@ -43,6 +43,8 @@ pub struct Post {
     from: String,
     public_url: String,
     order_page: Option<String>,
+    waitlist_page: Option<String>,
+    application_page: Option<String>,
 }
 
 macro_rules! templates {
@@ -62,11 +64,19 @@ const TEMPLATES: &[(&str, &str)] = templates!(
     "places_gone.txt",
     "places_gone.html",
     "event_changed.txt",
-    "event_changed.html"
+    "event_changed.html",
+    "waitlist_offer.txt",
+    "waitlist_offer.html",
+    "approved.txt",
+    "approved.html",
+    "declined.txt",
+    "declined.html"
 );
 
 impl Post {
-    /// Reads `MAIL_FROM`, `PUBLIC_URL` and perhaps `ORDER_PAGE`, the team's own page of an order with `{order}` and `{key}`.
+    /// Reads `MAIL_FROM`, `PUBLIC_URL` and perhaps `ORDER_PAGE`, the team's own page of an order with `{order}` and `{key}`,
+    /// and `WAITLIST_PAGE`, that of a place on a waitlist with `{waiter}` and `{key}`, and
+    /// `APPLICATION_PAGE`, that of an application with `{application}` and `{key}`.
     ///
     /// # Errors
     /// Names the setting, or the template that does not parse.
@@ -83,16 +93,39 @@ impl Post {
             from: config.require("MAIL_FROM")?.to_owned(),
             public_url: config.require("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
             order_page: config.optional("ORDER_PAGE").map(str::to_owned),
+            application_page: config.optional("APPLICATION_PAGE").map(str::to_owned),
+            waitlist_page: config.optional("WAITLIST_PAGE").map(str::to_owned),
         })
     }
 
     /// Where a buyer looks at an order without signing in.
     #[must_use]
     pub fn order_link(&self, app: &App, order: OrderId) -> String {
-        let (order, key) = (order.to_string(), app.order_secret(order));
+        let (order, key) = (order.to_string(), app.link_secret(&order));
         match &self.order_page {
             Some(page) => page.replace("{order}", &order).replace("{key}", &key),
             None => format!("{}/v1/orders/{order}?key={key}", self.public_url),
+        }
+    }
+
+    /// Where somebody sees what they are offered without signing in.
+    #[must_use]
+    pub fn waitlist_link(&self, app: &App, waiter: WaiterId) -> String {
+        match &self.waitlist_page {
+            Some(page) => {
+                page.replace("{waiter}", &waiter.to_string()).replace("{key}", &app.link_secret(&waiter))
+            }
+            None => format!("{}/v1/waitlist/{waiter}?key={}", self.public_url, app.link_secret(&waiter)),
+        }
+    }
+
+    /// Where an applicant sees what was decided without signing in.
+    #[must_use]
+    pub fn application_link(&self, app: &App, application: ApplicationId) -> String {
+        let key = app.link_secret(&application);
+        match &self.application_page {
+            Some(page) => page.replace("{application}", &application.to_string()).replace("{key}", &key),
+            None => format!("{}/v1/applications/{application}?key={key}", self.public_url),
         }
     }
 

@@ -3,14 +3,16 @@
 use crate::mail::{Attachment, Letter, Post};
 use futures_util::future::{BoxFuture, try_join_all};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use minijinja::context;
 use std::sync::Arc;
 use tessera::app::App;
+use tessera::booking::application::State as Applied;
 use tessera::booking::{By, Register};
 use tessera::catalogue::Event;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
-use tessera::id::{BookingId, EventId, MailId, OrderId};
+use tessera::id::{ApplicationId, BookingId, EventId, MailId, OrderId, WaiterId};
 use tessera::message::{CodePurpose, Envelope, Message};
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
@@ -37,6 +39,12 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::BookingLost { order, .. } => {
                 tell(app, post, id, Kind::PlacesGone, *order, "", Vec::new()).await
             }
+            Message::WaitlistOffered { waiter, turn } => {
+                places_came_back(app, post, id, *waiter, *turn).await
+            }
+            Message::ApplicationDecided { application, turn } => {
+                decided(app, post, id, *application, *turn).await
+            }
             Message::EventChanged { event, changes } => begin_mailing(app, id, *event, changes.clone()).await,
             Message::MailingContinued { mailing, page } => mail_page(app, post, *mailing, *page).await,
             Message::EventPublished { .. }
@@ -48,7 +56,9 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
             | Message::BookingConfirmed { .. }
-            | Message::BookingEventCancelling { .. } => {
+            | Message::BookingEventCancelling { .. }
+            | Message::WaitlistJoined { .. }
+            | Message::WaitlistLeft { .. } => {
                 Err(Code::Internal.caused_by("this message is not for notification"))
             }
         }
@@ -147,6 +157,62 @@ async fn cancellation(app: &App, post: &Post, id: MailId, booking: BookingId, or
         }
     };
     tell(app, post, id, Kind::Cancellation, order, why, Vec::new()).await
+}
+
+/// It is somebody's turn. Told only while the offer stands: a late mail would promise what has been passed on.
+async fn places_came_back(app: &App, post: &Post, id: MailId, waiter: WaiterId, turn: u32) -> Result<()> {
+    let waiter = booking::waitlist::store::waiter(&app.db, waiter).await?.value;
+    let Ok(offered) = waiter.offered(app.clock.now()) else { return Ok(()) };
+    if waiter.turn != turn {
+        return Ok(());
+    }
+    let programme = app.programme(waiter.event).await?;
+    let details = &programme.event.details;
+    let offer = programme.offers.iter().find(|offer| offer.id == offered.offer).ok_or(Code::NotFound)?;
+    let (to, name) = (waiter.contact.email.as_str(), waiter.contact.name.as_str());
+    let values = context! {
+        name,
+        quantity => waiter.quantity,
+        offer => offer.terms.name.as_str(),
+        until => local(offered.until, &details.starts.zone)?,
+        link => post.waitlist_link(app, waiter.id),
+        event => context! { name => details.name.as_str() },
+    };
+    post.send(app, Letter { id, kind: Kind::WaitlistOffer, to, name, values, attachments: Vec::new() }).await
+}
+
+/// The organiser has decided. What was decided anew meanwhile is told by its own message.
+async fn decided(app: &App, post: &Post, id: MailId, application: ApplicationId, turn: u32) -> Result<()> {
+    let known = booking::application::application(&app.db, application).await?.value;
+    let (kind, until) = match &known.state {
+        Applied::Approved { until, .. } if *until > app.clock.now() => (Kind::Approved, Some(*until)),
+        Applied::Declined => (Kind::Declined, None),
+        Applied::Pending | Applied::Approved { .. } | Applied::Withdrawn => return Ok(()),
+    };
+    if known.turn != turn {
+        return Ok(());
+    }
+    let programme = app.programme(known.event).await?;
+    let details = &programme.event.details;
+    let offer = programme.offers.iter().find(|offer| offer.id == known.offer).ok_or(Code::NotFound)?;
+    let reason = known.history.last().and_then(|last| last.reason.as_ref()).map(ToString::to_string);
+    let (to, name) = (known.contact.email.as_str(), known.contact.name.as_str());
+    let values = context! {
+        name,
+        quantity => known.quantity,
+        offer => offer.terms.name.as_str(),
+        until => until.map(|until| local(until, &details.starts.zone)).transpose()?.unwrap_or_default(),
+        reason => reason.unwrap_or_default(),
+        link => post.application_link(app, known.id),
+        event => context! { name => details.name.as_str() },
+    };
+    post.send(app, Letter { id, kind, to, name, values, attachments: Vec::new() }).await
+}
+
+/// An instant as people at the place of the event read it.
+fn local(at: Timestamp, zone: &str) -> Result<String> {
+    let place = TimeZone::get(zone).map_err(|error| Code::Internal.caused_by(error))?;
+    Ok(format!("{} ({zone})", place.to_datetime(at).strftime("%A, %-d %B, %H:%M")))
 }
 
 async fn begin_mailing(app: &App, id: MailId, event: EventId, changes: Vec<String>) -> Result<()> {

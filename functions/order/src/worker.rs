@@ -42,7 +42,11 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::OrderCancelled { .. }
             | Message::PaymentAuthorized { .. }
             | Message::BookingEventCancelling { .. }
-            | Message::MailingContinued { .. } => {
+            | Message::MailingContinued { .. }
+            | Message::WaitlistJoined { .. }
+            | Message::WaitlistOffered { .. }
+            | Message::WaitlistLeft { .. }
+            | Message::ApplicationDecided { .. } => {
                 Err(Code::Internal.caused_by("this message is not for order"))
             }
         }

@@ -37,7 +37,11 @@ fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> Bo
             | Message::PaymentRefunded { .. }
             | Message::BookingEventCancelling { .. }
             | Message::EntryIssued { .. }
-            | Message::MailingContinued { .. } => {
+            | Message::MailingContinued { .. }
+            | Message::WaitlistJoined { .. }
+            | Message::WaitlistOffered { .. }
+            | Message::WaitlistLeft { .. }
+            | Message::ApplicationDecided { .. } => {
                 Err(Code::Internal.caused_by("this message is not for payment"))
             }
         }

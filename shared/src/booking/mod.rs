@@ -3,10 +3,12 @@
 //! A hold lives in lanes ([`crate::pool`]) and in the signed [`Quote`] that its buyer carries. What becomes of it is
 //! decided once, by the first write of its [`Register`]: **confirmed**, which is the booking itself, or **ended**.
 //! Paying, expiring, releasing and replacing race for that one item, never for clocks. [`store`] has the flow, [`proof`] recounts
-//! a pool from its ledger and the registers, [`want`] says where in the lanes something can be had.
+//! a pool from its ledger and the registers, [`waitlist`] and [`application`] keep places for people under keys of their own, [`want`] says where in the lanes something can be had.
 
+pub mod application;
 pub mod proof;
 pub mod store;
+pub mod waitlist;
 pub mod want;
 
 use crate::auth::Buyer;

@@ -15,8 +15,8 @@ use crate::app::App;
 use crate::db::{Key, Listing, Query, Stored};
 use crate::error::Result;
 use crate::id::{BookingId, HoldId};
-use crate::pool::store::{LaneWrite, Opened, Outcome, read, read_one, recount, release, write};
-use crate::pool::{Claim, HoldKey, Lane, Mark, Pool};
+use crate::pool::store::{LaneWrite, Opened, Outcome, read, read_one, recount, write};
+use crate::pool::{Claim, HoldKey, Lane, Mark, Pool, Turn};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -239,7 +239,8 @@ async fn restore(app: &App, pool: &Pool, lane: u32, booking: BookingId) -> Resul
     if !seen.is_balanced() {
         recount(&app.db, pool, &seen).await?;
     }
-    let change = LaneWrite { take: Some((holder, claim.m.sold())), ..LaneWrite::default() };
+    let take = Some((holder, claim.m.sold()));
+    let change = LaneWrite { take, turn: Turn::Theirs, ..LaneWrite::default() };
     Ok(matches!(write(&app.db, pool, lane, &change).await?, Outcome::Done { .. } | Outcome::Mine(_)))
 }
 
@@ -253,7 +254,7 @@ async fn drop_phantom(app: &App, pool: &Pool, lane: u32, holder: HoldKey, now: T
         | Register::Cancelled { .. }
         | Register::Ended { .. }
         | Register::Lost { .. } => {
-            release(&app.db, holder, &Claim::new(pool.key(lane), mark)).await?;
+            super::store::give_back(app, holder, &[Claim::new(pool.key(lane), mark)]).await?;
             Ok(true)
         }
     }

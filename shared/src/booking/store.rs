@@ -8,6 +8,7 @@
 //! | sold out, as some function found | pool | `sold#` first partition | `-` | | |
 //! | cancelling of an event | booking | event id | `cancelling` | | |
 
+use super::waitlist;
 use super::want::{Look, Want};
 use super::{Booking, By, CONFIRM_DAYS, Ending, Register, TOMBSTONE_DAYS};
 use crate::app::App;
@@ -18,8 +19,8 @@ use crate::error::{Code, Refusal, Result};
 use crate::id::{BookingId, EventId, HoldId};
 use crate::message::Message;
 use crate::order::Order;
-use crate::pool::store::{LaneWrite, Outcome, read, read_near, read_one, release, tell, told, write};
-use crate::pool::{Cells, Claim, HoldKey, Lane, Mark, Part, Pool, exactly, still_there};
+use crate::pool::store::{Back, LaneWrite, Outcome, read, read_near, read_one, release, tell, told, write};
+use crate::pool::{Cells, Claim, HoldKey, Lane, Mark, Part, Pool, Turn, exactly, still_there};
 use crate::sign::Purpose;
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -100,6 +101,8 @@ pub struct Wish<'a> {
     pub replaces: &'a [HoldKey],
     /// The pools in which those may hold something.
     pub around: &'a [Pool],
+    /// Whether it is their turn, where people wait.
+    pub turn: Turn,
 }
 
 /// The tag that marks a caller's holds in lanes.
@@ -146,13 +149,14 @@ pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Clai
 
 async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, want: &Want, now: Timestamp) -> Result<Vec<Claim>> {
     let quantity = want.quantity();
-    let look = Look { holder: wish.holder, yields: wish.replaces, now, round: 0 };
+    let past_line = wish.turn == Turn::Theirs;
+    let look = Look { holder: wish.holder, yields: wish.replaces, now, round: 0, past_line };
     if let Pool::Allowance { limit, .. } = pool
         && quantity > *limit
     {
         return Code::LimitReached.refuse();
     }
-    if wish.replaces.is_empty() && app.hints.is_sold_out(pool, wish.holder, quantity, now) {
+    if wish.replaces.is_empty() && !past_line && app.hints.is_sold_out(pool, wish.holder, quantity, now) {
         return Err(want.refusal(pool, &[], &look));
     }
     let mut width = 1;
@@ -169,7 +173,7 @@ async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, want: &Want, now: Timesta
             true => Mark::new(quantity, wish.until, wish.print),
             false => Mark::of(*cells, wish.until, wish.print),
         };
-        let change = LaneWrite { take: Some((wish.holder, mark)), ..LaneWrite::default() };
+        let change = LaneWrite { take: Some((wish.holder, mark)), turn: wish.turn, ..LaneWrite::default() };
         match write(&app.db, pool, *lane, &change).await? {
             Outcome::Done { available } => {
                 app.hints.saw(pool, *lane, available);
@@ -222,7 +226,8 @@ async fn look_and_take(
         let lanes = look_at(app, wish, pool, want, width).await?;
         // By the time after the look: what ended while it was under way is in nobody's way.
         let now = app.clock.now();
-        let look = Look { holder: wish.holder, yields: wish.replaces, now, round };
+        let past_line = wish.turn == Turn::Theirs;
+        let mut look = Look { holder: wish.holder, yields: wish.replaces, now, round, past_line };
         for lane in &lanes {
             app.hints.saw(pool, lane.number, lane.available);
         }
@@ -247,10 +252,20 @@ async fn look_and_take(
             width = all;
             continue;
         }
-        let Some(parts) = want.plan(&lanes, &look, &mine, pool) else {
+        let mut parts = want.plan(&lanes, &look, &mine, pool);
+        // What people wait for is anybody's whom it fits, if it fits none of them.
+        if parts.is_none()
+            && lanes.iter().any(|lane| lane.waited.is_some())
+            && !waitlist::store::fits_somebody(app, pool, &lanes, now).await?
+        {
+            look.past_line = true;
+            parts = want.plan(&lanes, &look, &mine, pool);
+        }
+        let Some(parts) = parts else {
             if width < all {
                 if width == 1
                     && wish.replaces.is_empty()
+                    && wish.turn != Turn::Theirs
                     && let Some(at) = known_sold_out(app, wish.holder, pool, quantity, now).await?
                 {
                     app.hints.sold_out(pool, quantity, &lanes, at);
@@ -344,7 +359,8 @@ async fn take_part(
     if !fits && dead.is_empty() && sold.is_empty() {
         return Ok(None);
     }
-    let change = LaneWrite { take: fits.then_some((wish.holder, mark)), reclaim: &dead, settle: &sold };
+    let turn = if part.waited { Turn::Theirs } else { wish.turn };
+    let change = LaneWrite { take: fits.then_some((wish.holder, mark)), reclaim: &dead, settle: &sold, turn };
     match write(&app.db, pool, part.lane, &change).await? {
         Outcome::Done { available } => {
             app.hints.saw(pool, part.lane, available);
@@ -433,7 +449,12 @@ pub async fn end(db: &Db, holder: HoldKey, why: Ending, now: Timestamp) -> Resul
 /// # Errors
 /// The store's own.
 pub async fn give_back(app: &App, holder: HoldKey, claims: &[Claim]) -> Result<()> {
-    try_join_all(claims.iter().map(|claim| release(&app.db, holder, claim))).await?;
+    let backs = try_join_all(claims.iter().map(|claim| release(&app.db, holder, claim))).await?;
+    for (claim, back) in claims.iter().zip(backs) {
+        if let Back::Waited(lane) = back {
+            waitlist::store::pass_on(app, claim, lane, holder).await?;
+        }
+    }
     Ok(())
 }
 
@@ -604,7 +625,8 @@ async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Res
     }
     let wants = super::wanted(lines, &tag(app, &order.quote.buyer.to_string()))?;
     let until = now + SignedDuration::from_mins(10);
-    let wish = Wish { holder, wants: &wants, until, print: 0, replaces: &[], around: &[] };
+    let wish =
+        Wish { holder, wants: &wants, until, print: 0, replaces: &[], around: &[], turn: Turn::default() };
     let claims = match hold(app, &wish, now).await {
         Ok(claims) => claims,
         Err(refusal)
@@ -660,7 +682,8 @@ pub async fn tidy(app: &App, pool: &Pool, now: Timestamp) -> Result<u32> {
             continue;
         }
         let Judged { dead, sold } = judge(&app.db, pool, lane.number, &over, &[], now).await?;
-        let change = LaneWrite { take: None, reclaim: &dead, settle: &sold };
+        // Where people wait, what comes back stays theirs: it is passed on next.
+        let change = LaneWrite { reclaim: &dead, settle: &sold, ..LaneWrite::default() };
         if let Outcome::Done { available } = write(&app.db, pool, lane.number, &change).await? {
             app.hints.saw(pool, lane.number, available);
             back += dead.iter().map(|(_, mark)| mark.quantity).sum::<u32>();

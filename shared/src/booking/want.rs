@@ -97,7 +97,8 @@ impl Want {
         let taken: u32 = have.iter().map(|claim| claim.m.quantity).sum();
         let (parties, seating, mut cells) = match self {
             Self::Places(quantity) => {
-                return plan(lanes, look.holder, quantity.checked_sub(taken)?, look.yields, look.now);
+                let open: Vec<Lane> = lanes.iter().filter(|lane| look.may(lane)).cloned().collect();
+                return plan(&open, look.holder, quantity.checked_sub(taken)?, look.yields, look.now);
             }
             Self::Cells(cells) => (Vec::new(), None, cells.clone()),
             Self::Seats { seating, picked, parties } => (parties.clone(), Some(seating), picked.clone()),
@@ -117,8 +118,8 @@ impl Want {
                 .iter()
                 .map(|lane| match lane.entries.contains_key(&look.holder) {
                     // A lane that has an entry of ours takes no second one.
-                    true => Cells::first(crate::pool::MAX_CELLS),
-                    false => lane.gone(look.yields, look.now),
+                    false if look.may(lane) => lane.gone(look.yields, look.now),
+                    true | false => Cells::first(crate::pool::MAX_CELLS),
                 })
                 .collect();
             for (lane, picked) in &cells {
@@ -132,7 +133,7 @@ impl Want {
         let wanted = cells.iter().filter(|(_, cells)| !cells.is_empty());
         wanted
             .map(|(number, cells)| {
-                let lane = lanes.iter().find(|lane| lane.number == *number)?;
+                let lane = lanes.iter().find(|lane| lane.number == *number && look.may(lane))?;
                 lane.part(*cells, look.yields, look.now)
             })
             .collect()
@@ -154,7 +155,11 @@ impl Want {
             Pool::Places { .. } | Pool::Seats { .. } => Code::SoldOut,
             Pool::Allowance { .. } => Code::LimitReached,
         };
-        let Self::Seats { seating, picked, .. } = self else { return sold_out.into() };
+        let waited = |refusal: Refusal| match lanes.iter().any(|lane| lane.waited.is_some()) {
+            true => refusal.with("waitlist", true),
+            false => refusal,
+        };
+        let Self::Seats { seating, picked, .. } = self else { return waited(sold_out.into()) };
         let others = |lane: &Lane| {
             let own = lane.entries.get(&look.holder).map_or(Cells::NONE, |mark| mark.cells);
             lane.gone(look.yields, look.now).without(own)
@@ -165,7 +170,7 @@ impl Want {
         };
         let names: Vec<String> = seating.section.seats().filter(taken).map(|seat| seat.name()).collect();
         match names.is_empty() {
-            true => sold_out.into(),
+            true => waited(sold_out.into()),
             false => Refusal::from(Code::SeatTaken).with("seats", names),
         }
     }
@@ -182,6 +187,14 @@ pub struct Look<'a> {
     pub now: Timestamp,
     /// Rounds lost before.
     pub round: u32,
+    /// Whether what people wait for may be had: it is their turn, or nobody who waits would fit.
+    pub past_line: bool,
+}
+
+impl Look<'_> {
+    const fn may(&self, lane: &Lane) -> bool {
+        self.past_line || lane.waited.is_none()
+    }
 }
 
 fn count(cells: &ByLane) -> u32 {
@@ -310,7 +323,7 @@ mod tests {
     }
 
     fn look(holder: HoldKey) -> Look<'static> {
-        Look { holder, yields: &[], now: at(10), round: 0 }
+        Look { holder, yields: &[], now: at(10), round: 0, past_line: false }
     }
 
     fn key(byte: u8) -> HoldKey {

@@ -267,6 +267,9 @@ pub struct Terms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 40)]
     pub per_buyer: Option<u32>,
+    /// Whether it is sold to approved applicants alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
 }
 
 const fn ten() -> u32 {
@@ -359,12 +362,20 @@ pub enum SaleStatus {
 }
 
 impl Offer {
+    /// The end of the sale: when the event begins, if nothing is said.
+    ///
+    /// # Errors
+    /// As [`Event::starts`].
+    pub fn closes(&self, event: &Event) -> Result<Timestamp> {
+        self.terms.sale.closes.map_or_else(|| event.starts(), Ok)
+    }
+
     /// Where the sale stands at `now`, for an event in this state.
     ///
     /// # Errors
     /// As [`Event::starts`].
     pub fn sale_status(&self, event: &Event, now: Timestamp) -> Result<SaleStatus> {
-        let closes = self.terms.sale.closes.unwrap_or(event.starts()?);
+        let closes = self.closes(event)?;
         Ok(match event.state {
             State::Cancelled { .. } => SaleStatus::Closed,
             State::Draft => SaleStatus::Upcoming,
@@ -438,8 +449,14 @@ mod tests {
 
     fn offer(sale: Sale) -> Offer {
         let price = Money::new(2500, "EUR".parse().unwrap());
-        let terms =
-            Terms { name: Text::parse("Standing").unwrap(), price, sale, per_order: 4, per_buyer: None };
+        let terms = Terms {
+            name: Text::parse("Standing").unwrap(),
+            price,
+            sale,
+            per_order: 4,
+            per_buyer: None,
+            approval: false,
+        };
         let id = OfferId::derive(&["f"]);
         let event = EventId::derive(&["e"]);
         Offer {

@@ -22,6 +22,12 @@ pub enum Kind {
     PlacesGone,
     /// Time, place or name of an event changed.
     EventChanged,
+    /// Places are kept for somebody who waited.
+    WaitlistOffer,
+    /// An application was approved.
+    Approved,
+    /// An application was declined.
+    Declined,
 }
 
 impl Kind {
@@ -35,6 +41,9 @@ impl Kind {
             Self::Cancellation => "cancellation",
             Self::PlacesGone => "places_gone",
             Self::EventChanged => "event_changed",
+            Self::WaitlistOffer => "waitlist_offer",
+            Self::Approved => "approved",
+            Self::Declined => "declined",
         }
     }
 }

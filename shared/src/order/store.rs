@@ -47,15 +47,22 @@ pub async fn order(db: &Db, id: OrderId) -> Result<Stored<Order>> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
-    /// The secret of the order's link, instead of a credential.
+    /// The secret of the mailed link, instead of a credential.
     pub key: Option<String>,
 }
 
 impl App {
-    /// The secret of an order's link: who has it may read the order and its tickets, and pay.
+    /// The secret of the link to an order, or to a place on a waitlist: who has it may do what its buyer may.
     #[must_use]
-    pub fn order_secret(&self, id: OrderId) -> String {
+    pub fn link_secret(&self, id: &impl ToString) -> String {
         URL_SAFE_NO_PAD.encode(self.sealer.tag(Purpose::OrderLink, id.to_string().as_bytes()))
+    }
+
+    /// Whether a link carries that secret.
+    #[must_use]
+    pub fn opens(&self, id: &impl ToString, link: &Link) -> bool {
+        let tag = link.key.as_ref().and_then(|secret| URL_SAFE_NO_PAD.decode(secret).ok());
+        tag.is_some_and(|tag| self.sealer.knows(Purpose::OrderLink, id.to_string().as_bytes(), &tag))
     }
 
     /// An order for a caller who may see it: its buyer, or whoever has its link.
@@ -64,9 +71,10 @@ impl App {
     /// `not_found` for everybody else.
     pub async fn order_for(&self, id: OrderId, buyer: Option<Buyer>, link: &Link) -> Result<Stored<Order>> {
         let order = order(&self.db, id).await?;
-        let linked = link.key.as_ref().and_then(|secret| URL_SAFE_NO_PAD.decode(secret).ok());
-        let linked =
-            linked.is_some_and(|tag| self.sealer.knows(Purpose::OrderLink, id.to_string().as_bytes(), &tag));
-        if buyer == Some(order.value.quote.buyer) || linked { Ok(order) } else { Code::NotFound.refuse() }
+        if buyer == Some(order.value.quote.buyer) || self.opens(&id, link) {
+            Ok(order)
+        } else {
+            Code::NotFound.refuse()
+        }
     }
 }

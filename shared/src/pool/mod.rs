@@ -358,6 +358,15 @@ impl Pool {
         })
     }
 
+    /// Its id, if it is one that was opened with its lanes.
+    #[must_use]
+    pub const fn opened(&self) -> Option<PoolId> {
+        match self {
+            Self::Places { id, .. } | Self::Seats { id, .. } => Some(*id),
+            Self::Allowance { .. } => None,
+        }
+    }
+
     /// Whether it is the same one, though seen with more lanes.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -429,6 +438,18 @@ pub struct Lane {
     pub taken_cells: Cells,
     /// Cells that nobody may have.
     pub blocked: Cells,
+    /// Set while people wait for the pool: what is left is theirs. A larger number was set later.
+    pub waited: Option<u64>,
+}
+
+/// Who takes, where people wait for a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Turn {
+    /// Anybody: what is waited for is not theirs.
+    #[default]
+    WalkIn,
+    /// Somebody whose turn it is, or who found that it would fit nobody in line.
+    Theirs,
 }
 
 impl Lane {
@@ -476,6 +497,15 @@ impl Claim {
         Key::new(&self.p, &self.l)
     }
 
+    /// The pool, as far as the claim knows it, if it was opened with its lanes.
+    #[must_use]
+    pub fn pool(&self) -> Option<(Pool, PoolId)> {
+        let id: PoolId = self.p.split_once('#')?.0.parse().ok()?;
+        let lanes = self.lane()? + 1;
+        let seated = !self.m.cells.is_empty();
+        Some((if seated { Pool::Seats { id, lanes } } else { Pool::Places { id, lanes } }, id))
+    }
+
     /// The lane's number.
     #[must_use]
     pub fn lane(&self) -> Option<u32> {
@@ -496,11 +526,14 @@ pub struct Part {
     pub available: u32,
     /// Entries that must be judged first because the lane is short without them.
     pub judge: Vec<(HoldKey, Mark)>,
+    /// Whether the lane was waited for: who planned it may have it all the same.
+    pub waited: bool,
 }
 
 impl Part {
     const fn of(lane: &Lane, quantity: u32, judge: Vec<(HoldKey, Mark)>) -> Self {
-        Self { lane: lane.number, quantity, cells: Cells::NONE, available: lane.available, judge }
+        let Lane { number, available, waited, .. } = *lane;
+        Self { lane: number, quantity, cells: Cells::NONE, available, judge, waited: waited.is_some() }
     }
 
     /// Whether it can be had when these of its judged entries are dead and those are sold.
@@ -695,7 +728,10 @@ mod tests {
     fn one_lane_with_room_is_preferred_to_anything_else() {
         let lanes = [lane(0, 1, &[(1, Mark::new(5, at(0), 0))]), lane(1, 3, &[])];
         let plan = plan(&lanes, key(9), 2, &[], at(10)).unwrap();
-        assert_eq!(plan, [Part { lane: 1, quantity: 2, cells: Cells::NONE, available: 3, judge: vec![] }]);
+        assert_eq!(
+            plan,
+            [Part { lane: 1, quantity: 2, cells: Cells::NONE, available: 3, judge: vec![], waited: false }]
+        );
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! A lane item has `c` (its places in all), `a` (places left) and one number per hold under the hold's key, all at the top level: a 12-character
 //! attribute is an entry. A lane of cells has one attribute of two digits for each cell that is taken (true) or blocked
-//! (false) besides, so that a condition can ask for just the wanted ones: whose they are, the entries say. No index, no
-//! stream, no transaction touches a lane: each would double its cost or make concurrent writes fail.
+//! (false) besides, so that a condition can ask for just the wanted ones: whose they are, the entries say. `w` is there
+//! while people wait for the pool (see [`crate::booking::waitlist`]): whoever takes or frees places without having seen it
+//! is refused. No index, no stream, no transaction touches a lane: each would double its cost or make concurrent writes
+//! fail.
 
-use super::{Cells, Claim, HoldKey, Lane, MAX_CELLS, Mark, Pool, even, lanes_for, respread};
+use super::{Cells, Claim, HoldKey, Lane, MAX_CELLS, Mark, Pool, Turn, even, lanes_for, respread};
 use crate::app::App;
 use crate::db::{Attributes, Db, Key, Table, store_error};
 use crate::error::{Code, Refusal, Result};
@@ -32,6 +34,8 @@ pub struct LaneWrite<'a> {
     pub reclaim: &'a [(HoldKey, Mark)],
     /// Note these as sold.
     pub settle: &'a [(HoldKey, Mark)],
+    /// Who takes, if people wait for the pool.
+    pub turn: Turn,
 }
 
 /// What came of it.
@@ -63,16 +67,16 @@ struct Update {
 impl Update {
     /// The placeholder of a number, the next of this letter.
     fn number(&mut self, letter: char, number: impl ToString) -> String {
-        let known = self.values.keys().filter(|name| name.starts_with(&[':', letter])).count();
-        let name = format!(":{letter}{known}");
+        let name = format!(":{letter}");
+        let name = format!("{name}{}", self.values.keys().filter(|known| known.starts_with(&name)).count());
         self.values.insert(name.clone(), AttributeValue::N(number.to_string()));
         name
     }
 
     /// The placeholder of a hold's entry, the next of this letter.
     fn entry(&mut self, letter: char, holder: HoldKey) -> String {
-        let known = self.names.keys().filter(|name| name.starts_with(&['#', letter])).count();
-        let name = format!("#{letter}{known}");
+        let name = format!("#{letter}");
+        let name = format!("{name}{}", self.names.keys().filter(|known| known.starts_with(&name)).count());
         self.names.insert(name.clone(), holder.to_string());
         name
     }
@@ -149,6 +153,13 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
             update.demand.push(format!("(attribute_not_exists(a) OR a >= {net})"));
         }
     }
+    // What is left is those people's who wait.
+    match (change.turn, pool) {
+        (Turn::WalkIn, Pool::Places { .. } | Pool::Seats { .. }) if change.take.is_some() => {
+            update.demand.push("attribute_not_exists(w)".to_owned());
+        }
+        (Turn::WalkIn | Turn::Theirs, _) => {}
+    }
     let freed = change.reclaim.iter().fold(Cells::NONE, |cells, (_, mark)| cells.and(mark.cells));
     let wanted = change.take.map_or(Cells::NONE, |(_, mark)| mark.cells);
     if let Some((holder, mark)) = change.take {
@@ -181,23 +192,40 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
     }
 }
 
+/// What came of giving back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// The places are free, or had been given back before.
+    Done,
+    /// The entry is still there: people wait for the pool, and the places are to be passed on to them.
+    Waited(Lane),
+}
+
 /// Gives back what one claim took, if its entry is still there; a second time does nothing. Only to be called once the
 /// register has ended the hold or cancelled the booking.
 ///
 /// # Errors
 /// `unavailable` when the store does not answer.
-pub async fn release(db: &Db, holder: HoldKey, claim: &Claim) -> Result<()> {
+pub async fn release(db: &Db, holder: HoldKey, claim: &Claim) -> Result<Back> {
     let mut update = Update::default();
     let (entry, back) = (update.entry('h', holder), update.number('q', claim.m.quantity));
     let (held, sold) = (update.number('m', claim.m.number()), update.number('s', claim.m.sold().number()));
     update.set.push(format!("a = a + {back}"));
     update.demand.push(format!("({entry} = {held} OR {entry} = {sold})"));
+    if claim.pool().is_some() {
+        update.demand.push("attribute_not_exists(w)".to_owned());
+    }
     update.remove.push(entry);
     update.remove_cells(claim.m.cells);
-    if update.write(db, &claim.key()).await?.is_err() {
+    if let Err(Some(item)) = update.write(db, &claim.key()).await? {
+        let lane = read_lane(claim.lane().unwrap_or_default(), &item)?;
+        let mark = lane.entries.get(&holder);
+        if lane.waited.is_some() && mark.is_some_and(|mark| *mark == claim.m || *mark == claim.m.sold()) {
+            return Ok(Back::Waited(lane));
+        }
         tracing::debug!(hold = %holder, lane = claim.l, "was given back before");
     }
-    Ok(())
+    Ok(Back::Done)
 }
 
 async fn update(
@@ -329,6 +357,7 @@ fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
             *cells = cells.with(cell);
         }
     }
+    lane.waited = item.get("w").map(|_| number_of(item, "w")).transpose()?.map(u64::from);
     // An allowance does not say: it began with what it is now.
     lane.capacity = match item.contains_key("c") {
         true => number_of(item, "c")?,
@@ -365,6 +394,31 @@ pub struct Opened {
     pub lanes: u32,
     /// Whether its lanes have cells: seats.
     pub seated: bool,
+    /// Whether people wait for it.
+    pub waited: Waited,
+}
+
+/// Whether people wait for a pool, and how many times they have begun to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waited {
+    /// Nobody does, any more.
+    Not(u64),
+    /// Somebody does.
+    Is(u64),
+}
+
+impl Waited {
+    fn read(item: &Attributes) -> Self {
+        let number: i64 = item.get("w").and_then(|number| number.as_n().ok()?.parse().ok()).unwrap_or(0);
+        if number > 0 { Self::Is(number.unsigned_abs()) } else { Self::Not(number.unsigned_abs()) }
+    }
+
+    fn number(self) -> i64 {
+        match self {
+            Self::Not(times) => -i64::try_from(times).unwrap_or(i64::MAX),
+            Self::Is(times) => i64::try_from(times).unwrap_or(i64::MAX),
+        }
+    }
 }
 
 impl Opened {
@@ -383,7 +437,14 @@ impl Opened {
             return Err(malformed("an opened pool is not readable"));
         };
         let (capacity, lanes) = (number_of(item, "c")?, number_of(item, "n")?);
-        Ok(Self { id, event, capacity, lanes, seated: item.contains_key("seated") })
+        Ok(Self {
+            id,
+            event,
+            capacity,
+            lanes,
+            seated: item.contains_key("seated"),
+            waited: Waited::read(item),
+        })
     }
 }
 
@@ -430,7 +491,7 @@ fn told_key(pool: &Pool) -> Key {
 pub async fn open(db: &Db, id: PoolId, event: EventId, capacity: u32, until: Timestamp) -> Result<()> {
     let lanes = lanes_for(capacity);
     make_lanes(db, id, (0..).zip(even(capacity, lanes)).map(|lane| (lane, Cells::NONE))).await?;
-    note_opened(db, Opened { id, event, capacity, lanes, seated: false }, until).await
+    note_opened(db, Opened { id, event, capacity, lanes, seated: false, waited: Waited::Not(0) }, until).await
 }
 
 /// Makes the lanes of seats, each with its cells and those of them that are blocked, as [`open`] does.
@@ -449,7 +510,8 @@ pub async fn open_seats(
     };
     let lanes: Vec<_> = (0..).zip(opening).map(lane).collect();
     let capacity = lanes.iter().map(|((_, capacity), _)| capacity).sum();
-    let opened = Opened { id, event, capacity, lanes: lanes.len() as u32, seated: true };
+    let opened =
+        Opened { id, event, capacity, lanes: lanes.len() as u32, seated: true, waited: Waited::Not(0) };
     make_lanes(db, id, lanes.into_iter()).await?;
     note_opened(db, opened, until).await
 }
@@ -460,6 +522,7 @@ async fn note_opened(db: &Db, opened: Opened, until: Timestamp) -> Result<()> {
         ("c".to_owned(), number(opened.capacity.into())),
         ("n".to_owned(), number(opened.lanes.into())),
         ("e".to_owned(), AttributeValue::S(opened.event.to_string())),
+        ("w".to_owned(), number(0)),
         ("ttl".to_owned(), number(until.as_second())),
     ]);
     if opened.seated {
@@ -546,6 +609,10 @@ pub async fn resize(db: &Db, id: PoolId, wanted: u32) -> Result<Opened> {
             continue;
         }
         noted = true;
+        if let (true, Waited::Is(times)) = (known.lanes < next.lanes, opened_pool(db, id).await?.waited) {
+            // What the pool grows by is theirs who wait. Whoever begins to wait from here on finds the new lanes noted.
+            flag(db, &next, times).await?;
+        }
         if steps.is_empty() {
             return if superseded { Code::Busy.refuse() } else { Ok(next) };
         }
@@ -566,6 +633,75 @@ async fn note(db: &Db, known: &Opened, next: &Opened) -> Result<bool> {
     ]);
     let (key, set) = (Key::new(OPENED, known.id), "SET c = :c, n = :m".to_owned());
     Ok(update(db, &key, set, "n = :n".to_owned(), None, values).await?.is_ok())
+}
+
+/// Keeps what is left of a pool for those who wait: first noted with the pool, then in every lane. Repeating it mends what
+/// was left half done.
+///
+/// # Errors
+/// `opening`; `busy` after too many lost races; the store's own.
+pub async fn keep(db: &Db, id: PoolId) -> Result<()> {
+    for _ in 0..12 {
+        let known = opened_pool(db, id).await?;
+        let times = match known.waited {
+            Waited::Is(times) => times,
+            Waited::Not(times) if turn(db, &known, Waited::Is(times + 1)).await? => times + 1,
+            Waited::Not(_) => continue,
+        };
+        // Lanes that were noted before are known now; those that are noted later are flagged by who notes them.
+        return flag(db, &opened_pool(db, id).await?, times).await;
+    }
+    Code::Busy.refuse()
+}
+
+/// Leaves a pool to everybody again. `known` must have been read before nobody was found waiting; false if somebody began
+/// to wait anew since.
+///
+/// # Errors
+/// The store's own.
+pub async fn keep_no_more(db: &Db, known: &Opened) -> Result<bool> {
+    let Waited::Is(times) = known.waited else { return Ok(true) };
+    if !turn(db, known, Waited::Not(times)).await? {
+        return Ok(false);
+    }
+    let pool = known.pool();
+    let lanes = read(db, &opened_pool(db, known.id).await?.pool()).await?;
+    let flagged = lanes.iter().filter(|lane| lane.waited.is_some_and(|waited| waited <= times));
+    try_join_all(flagged.map(|lane| async {
+        let mut update = Update::default();
+        let waited = update.number('w', lane.waited.unwrap_or_default());
+        update.remove.push("w".to_owned());
+        update.demand.push(format!("w = {waited}"));
+        update.write(db, &pool.key(lane.number)).await
+    }))
+    .await?;
+    Ok(true)
+}
+
+async fn turn(db: &Db, known: &Opened, next: Waited) -> Result<bool> {
+    let mut update = Update::default();
+    let (was, is) = (update.number('o', known.waited.number()), update.number('w', next.number()));
+    update.set.push(format!("w = {is}"));
+    update.demand.push(format!("w = {was}"));
+    Ok(update.write(db, &Key::new(OPENED, known.id)).await?.is_ok())
+}
+
+async fn flag(db: &Db, known: &Opened, times: u64) -> Result<()> {
+    let pool = known.pool();
+    let lanes = read(db, &pool).await?;
+    let missing: Vec<&Lane> =
+        lanes.iter().filter(|lane| lane.waited.is_none_or(|waited| waited < times)).collect();
+    for chunk in missing.chunks(25) {
+        try_join_all(chunk.iter().map(|lane| async {
+            let mut update = Update::default();
+            let waited = update.number('w', times);
+            update.set.push(format!("w = {waited}"));
+            update.demand.push(format!("(attribute_not_exists(w) OR w < {waited})"));
+            update.write(db, &pool.key(lane.number)).await
+        }))
+        .await?;
+    }
+    Ok(())
 }
 
 async fn resize_lane(db: &Db, pool: &Pool, lane: &Lane, to: u32) -> Result<()> {

@@ -20,7 +20,7 @@ use tessera::config::Config;
 use tessera::error::Code;
 use tessera::id::{EventId, PoolId};
 use tessera::pool::store::{Hints, LaneWrite, Outcome, open, read, write};
-use tessera::pool::{HoldKey, LANE_CAPACITY, Mark, Pool};
+use tessera::pool::{HoldKey, LANE_CAPACITY, Mark, Pool, Turn};
 use tessera_local::whole::{Whole, WholeOptions};
 
 const CLIENTS: usize = 4;
@@ -252,6 +252,7 @@ impl Engine {
                         print: 7,
                         replaces: &[],
                         around: &[],
+                        turn: Turn::default(),
                     };
                     note(Moment::Asked(Operation::Hold(quantity)));
                     match hold(app, &wish, now).await {
@@ -456,7 +457,15 @@ mod tests {
                 async move {
                     let (holder, wants) = (key("buyer", 0, number), [(pool, Want::Places(1))]);
                     let until = later(now);
-                    let wish = Wish { holder, wants: &wants, until, print: 7, replaces: &[], around: &[] };
+                    let wish = Wish {
+                        holder,
+                        wants: &wants,
+                        until,
+                        print: 7,
+                        replaces: &[],
+                        around: &[],
+                        turn: Turn::default(),
+                    };
                     hold(&app, &wish, now).await.map(drop).map_err(|refusal| refusal.code)
                 }
             };

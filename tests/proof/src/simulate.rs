@@ -225,7 +225,7 @@ struct Part {
 
 impl From<tessera::pool::Part> for Part {
     fn from(part: tessera::pool::Part) -> Self {
-        let tessera::pool::Part { lane, quantity, available, judge, cells: _ } = part;
+        let tessera::pool::Part { lane, quantity, available, judge, .. } = part;
         Self { lane: lane as usize, quantity, available, judge, dead: Vec::new(), sold: Vec::new() }
     }
 }
