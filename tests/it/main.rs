@@ -24,6 +24,7 @@ mod order;
 mod outbox;
 mod payment;
 mod pool;
+mod room;
 mod security;
 mod support;
 mod tidy;

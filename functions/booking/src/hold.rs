@@ -16,6 +16,7 @@ use tessera::http::{IdempotencyKey, Input, Params, Path};
 use tessera::id::{EventId, GuestId, HoldId, OfferId};
 use tessera::money::Money;
 use tessera::pool::{HoldKey, Pool};
+use tessera::room::Admission;
 use tessera::sign::Purpose;
 use uuid::Uuid;
 
@@ -48,6 +49,10 @@ pub struct Take {
     #[serde(default)]
     #[schema(max_items = 10)]
     replaces: Vec<HoldId>,
+    /// From the event's waiting room, if it has one: the buyer's own.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    admission: Option<String>,
 }
 
 /// A hold.
@@ -70,7 +75,8 @@ pub struct Held {
 }
 
 /// Take a hold: everything in the basket or nothing. Guests send no credential and get one; their Idempotency-Key must be
-/// a UUID, because it is all that tells them from each other. A key dies with its hold.
+/// a UUID, because it is all that tells them from each other. A key dies with its hold. Where the event has a waiting room,
+/// the buyer's admission goes with it.
 #[utoipa::path(post, path = "/v1/holds", tag = "booking", security(("bearer" = []), ()), request_body = Take,
     params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Held", body = Held)))]
@@ -85,6 +91,7 @@ pub async fn take(
     let buyer = caller.map_or_else(|| guest(&app, &key), Ok)?;
     let programme = programme(&app, &input.value).await?;
     let lines = price(&programme, &input.value.lines, now)?;
+    admitted(&app, &programme, buyer, input.value.admission.as_deref(), now)?;
     let who = buyer.to_string();
     let tag = store::tag(&app, &who);
     let mut wants = Vec::new();
@@ -124,8 +131,28 @@ fn whole_seconds(now: Timestamp, seconds: u32) -> Result<Timestamp> {
         .map_err(|error| Code::Internal.caused_by(error))
 }
 
+/// Checks the admission where there is a waiting room. That there is one is part of the event, and what an admission says is
+/// sealed in it: nothing is read.
+fn admitted(
+    app: &App,
+    programme: &Programme,
+    buyer: Buyer,
+    sealed: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(room) = programme.event.waiting_room() else { return Ok(()) };
+    let shown = match sealed {
+        None => None,
+        Some(sealed) => {
+            let shown: Option<Admission> = app.sealer.open(Purpose::Admission, sealed);
+            Some(shown.ok_or_else(|| Code::AdmissionNeeded.because("this is no admission of ours"))?)
+        }
+    };
+    room.admits(shown.as_ref(), programme.event.id, buyer, now)
+}
+
 /// A guest is who sends this key: 122 bits that nobody guesses, kept from being read back by the deployment's secret.
-fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
+pub(crate) fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
     let uuid = Uuid::parse_str(&key.0)
         .map_err(|_| Refusal::invalid("Idempotency-Key", "a guest's must be a UUID"))?;
     let secret = app.sealer.tag(Purpose::Guest, uuid.as_bytes());

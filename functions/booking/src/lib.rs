@@ -5,6 +5,7 @@
 //! | [`hold`] | take a hold, list my own, let go |
 //! | [`bookings`] | mine, an event's, one, cancel |
 //! | [`pools`] | resize a pool, prove its books |
+//! | [`room`] | a waiting room: look, join, be admitted, and the page to wait on |
 //! | [`worker`] | open pools, decide holds, free places, cancel an event's bookings; the scheduled `tidy` and `prove` |
 //!
 //! The engine is in [`tessera::pool`] (lanes) and [`tessera::booking`] (registers and the flow over both).
@@ -12,6 +13,7 @@
 pub mod bookings;
 pub mod hold;
 pub mod pools;
+pub mod room;
 pub mod worker;
 
 use tessera::app::App;
@@ -32,6 +34,10 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bookings::of_event))
         .routes(routes!(pools::resize))
         .routes(routes!(pools::prove))
+        .routes(routes!(room::look))
+        .routes(routes!(room::join))
+        .routes(routes!(room::admit))
+        .routes(routes!(room::page))
 }
 
 /// The function that the gateway calls.

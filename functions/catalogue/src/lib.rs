@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`event`] | create, edit, publish, cancel, list an organisation's |
 //! | [`offer`] | add, edit |
+//! | [`room`] | an event's waiting room: switch on, change, switch off |
 //! | [`browse`] | the public's list and detail, with live availability |
 //!
 //! Rules and the kept form are in [`tessera::catalogue`].
@@ -11,6 +12,7 @@
 pub mod browse;
 pub mod event;
 pub mod offer;
+pub mod room;
 
 use tessera::app::App;
 use tessera::config::ConfigError;
@@ -27,6 +29,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(event::cancel))
         .routes(routes!(event::own))
         .routes(routes!(event::organisers_view))
+        .routes(routes!(room::open, room::close))
         .routes(routes!(offer::add))
         .routes(routes!(offer::edit))
 }
