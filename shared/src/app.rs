@@ -106,6 +106,8 @@ pub struct App {
     pub hints: crate::pool::store::Hints,
     /// What was lately read of the catalogue.
     pub recent: crate::catalogue::store::Recent,
+    /// How far waiting lines had come a moment ago.
+    pub lines: crate::room::store::Lines,
     /// The object store.
     #[cfg(feature = "blobs")]
     pub blobs: crate::blobs::Blobs,
@@ -133,6 +135,7 @@ impl App {
             meter: process.meter.clone(),
             hints: Default::default(),
             recent: Default::default(),
+            lines: Default::default(),
             #[cfg(feature = "blobs")]
             blobs: crate::blobs::Blobs::new(config, &aws),
             #[cfg(feature = "queues")]

@@ -117,6 +117,7 @@ mod tests {
             state: State::Draft,
             created: Timestamp::UNIX_EPOCH,
             print: String::new(),
+            room: None,
         }
     }
 

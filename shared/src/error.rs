@@ -59,6 +59,7 @@ codes! {
     SignInFailed 401 "sign_in_failed" false "E-mail or password is wrong, or the address is not verified" "Check both, or verify the address with the mailed code.";
     SessionEnded 401 "session_ended" false "The session has ended" "Sign in again.";
     Forbidden 403 "forbidden" false "Your role does not allow this" "Ask an owner of the organisation.";
+    AdmissionNeeded 403 "admission_needed" false "This sale has a waiting room" "Join its line, wait for your turn, and send the admission with the hold.";
     NotFound 404 "not_found" false "Not found" "Check the id; what belongs to others is not shown.";
     MethodNotAllowed 405 "method_not_allowed" false "This method does not exist here" "See the API description.";
     BelowTaken 409 "below_taken" false "More places are taken than that" "Choose at least the number in taken, or cancel bookings first.";
@@ -67,6 +68,8 @@ codes! {
     ApprovalNeeded 409 "approval_needed" false "This offer is sold to approved applicants" "Apply, and accept when you are approved.";
     SaleNotOpen 409 "sale_not_open" false "The sale has not begun" "Try again at sale_opens.";
     SaleClosed 409 "sale_closed" false "The sale has ended" "Nothing can be sold here any more.";
+    DoorsClosed 409 "doors_closed" false "The waiting room is not open yet" "Join from the instant in doors.";
+    NotAdmitted 409 "not_admitted" false "It is not your turn yet" "Read the waiting room again; ask when its pointer has passed your position.";
     LimitReached 409 "limit_reached" false "More than one buyer may have" "Ask for fewer.";
     WrongState 409 "wrong_state" false "Not possible in the present state" "Read the resource again and look at its status.";
     AlreadyExists 409 "already_exists" false "It exists already" "Read the existing one.";
@@ -74,6 +77,7 @@ codes! {
     PaymentRefused 409 "payment_refused" false "The payment provider refused" "Use another way to pay.";
     TicketUsed 409 "ticket_used" false "USED: this ticket has been scanned before" "Do not admit; see when and where it was used.";
     TicketInvalid 409 "ticket_invalid" false "INVALID: this is no valid ticket for this gate" "Do not admit.";
+    PlaceGone 410 "place_gone" false "The time of this place is over" "Join again, behind the others.";
     HoldGone 410 "hold_gone" false "The hold has ended" "Take a new hold with a new Idempotency-Key.";
     VersionChanged 412 "version_changed" false "It was changed meanwhile" "Read it again and repeat the change with the new ETag.";
     TooLarge 413 "too_large" false "The request body is too large" "Send less than the documented bound.";

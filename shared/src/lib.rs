@@ -6,7 +6,7 @@
 //! |---|---|
 //! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
 //! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
-//! | capacity, written by booking alone | [`pool`] |
+//! | capacity and its waiting room, written by booking alone | [`pool`] [`room`] |
 //! | documents | [`calendar`] |
 //! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
 //!
@@ -39,6 +39,7 @@ pub mod page;
 pub mod payment;
 pub mod pool;
 pub mod queue;
+pub mod room;
 pub mod run;
 pub mod seating;
 pub mod sign;

@@ -28,6 +28,12 @@ pub enum Purpose {
     MailedCode,
     /// The tag that marks a buyer's holds in a lane.
     HoldTag,
+    /// A buyer's lot in a waiting room.
+    Lot,
+    /// A place in a waiting room.
+    Place,
+    /// An admission from a waiting room.
+    Admission,
 }
 
 impl Purpose {
@@ -40,6 +46,9 @@ impl Purpose {
             Self::Refresh => b"refresh\0",
             Self::MailedCode => b"mailed-code\0",
             Self::HoldTag => b"hold-tag\0",
+            Self::Lot => b"lot\0",
+            Self::Place => b"place\0",
+            Self::Admission => b"admission\0",
         }
     }
 }

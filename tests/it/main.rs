@@ -25,6 +25,7 @@ mod order;
 mod outbox;
 mod payment;
 mod pool;
+mod room;
 mod seats;
 mod security;
 mod support;

@@ -17,6 +17,7 @@ use tessera::http::{IdempotencyKey, Input, Params, Path};
 use tessera::id::{EventId, GuestId, HoldId};
 use tessera::money::Money;
 use tessera::pool::{Claim, HoldKey, Pool, Turn};
+use tessera::room::Admission;
 use tessera::sign::Purpose;
 use uuid::Uuid;
 
@@ -39,6 +40,10 @@ pub struct Take {
     #[serde(default)]
     #[schema(max_items = 10)]
     replaces: Vec<HoldId>,
+    /// From the event's waiting room, if it has one: the buyer's own.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    admission: Option<String>,
 }
 
 /// A hold.
@@ -61,7 +66,8 @@ pub struct Held {
 }
 
 /// Take a hold: everything in the basket or nothing. Guests send no credential and get one; their Idempotency-Key must be
-/// a UUID, because it is all that tells them from each other. A key dies with its hold.
+/// a UUID, because it is all that tells them from each other. A key dies with its hold. Where the event has a waiting room,
+/// the buyer's admission goes with it.
 #[utoipa::path(post, path = "/v1/holds", tag = "booking", security(("bearer" = []), ()), request_body = Take,
     params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Held", body = Held)))]
@@ -75,11 +81,12 @@ pub async fn take(
     let now = app.clock.now();
     let buyer = caller.map_or_else(|| guest(&app, &key), Ok)?;
     let programme = programme(&app, &input.value).await?;
-    let Take { lines, replaces, .. } = input.value;
+    let Take { lines, replaces, admission, .. } = input.value;
     let basket = Basket::read(&app, &programme, lines).await?;
     if basket.needs_approval() {
         return Code::ApprovalNeeded.refuse();
     }
+    admitted(&app, &programme, buyer, admission.as_deref(), now)?;
     let who = buyer.to_string();
     let tag = store::tag(&app, &who);
     let wants = basket.wants(&app, &tag).await?;
@@ -136,6 +143,26 @@ pub(crate) fn held(
 fn whole_seconds(now: Timestamp, seconds: u32) -> Result<Timestamp> {
     Timestamp::from_second(now.as_second() + i64::from(seconds))
         .map_err(|error| Code::Internal.caused_by(error))
+}
+
+/// Checks the admission where there is a waiting room. That there is one is part of the event, and what an admission says is
+/// sealed in it: nothing is read.
+fn admitted(
+    app: &App,
+    programme: &Programme,
+    buyer: Buyer,
+    sealed: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(room) = programme.event.waiting_room() else { return Ok(()) };
+    let shown = match sealed {
+        None => None,
+        Some(sealed) => {
+            let shown: Option<Admission> = app.sealer.open(Purpose::Admission, sealed);
+            Some(shown.ok_or_else(|| Code::AdmissionNeeded.because("this is no admission of ours"))?)
+        }
+    };
+    room.admits(shown.as_ref(), programme.event.id, buyer, now)
 }
 
 /// A guest is who sends this key: 122 bits that nobody guesses, kept from being read back by the deployment's secret.

@@ -9,6 +9,7 @@
 //! | [`waitlist`] | join, see one's place, accept, leave; how it goes |
 //! | [`applications`] | apply, decide one or many, accept, withdraw |
 //! | [`pools`] | resize a pool, prove its books |
+//! | [`room`] | a waiting room: look, join, be admitted, and the page to wait on |
 //! | [`worker`] | open pools, decide holds, free places, cancel an event's bookings; the scheduled `tidy` and `prove` |
 //!
 //! The engine is in [`tessera::pool`] (lanes) and [`tessera::booking`] (registers and the flow over both).
@@ -18,6 +19,7 @@ pub mod basket;
 pub mod bookings;
 pub mod hold;
 pub mod pools;
+pub mod room;
 pub mod seats;
 pub mod waitlist;
 pub mod worker;
@@ -53,6 +55,10 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(applications::withdraw))
         .routes(routes!(applications::of_event))
         .routes(routes!(applications::decide))
+        .routes(routes!(room::look))
+        .routes(routes!(room::join))
+        .routes(routes!(room::admit))
+        .routes(routes!(room::page))
 }
 
 /// The function that the gateway calls.

@@ -18,6 +18,7 @@ use tessera::id::{EventId, OrganisationId};
 use tessera::identity::Action;
 use tessera::message::Message;
 use tessera::page::{Page, Paging};
+use tessera::room::WaitingRoom;
 use tessera::text::Text;
 
 /// A new event.
@@ -76,6 +77,9 @@ pub struct EventView {
     /// The end as an instant.
     #[schema(value_type = String, format = DateTime)]
     ends_at: Timestamp,
+    /// The rules of its waiting room, while that is on: holds need an admission.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_room: Option<WaitingRoom>,
 }
 
 /// An event with its offers.
@@ -106,6 +110,7 @@ impl EventView {
             details: event.details.clone(),
             starts_at: event.starts()?,
             ends_at: event.ends()?,
+            waiting_room: event.waiting_room().map(|room| room.rules.clone()),
         })
     }
 }
@@ -146,6 +151,7 @@ pub async fn create(
         state: EventState::Draft,
         created: now,
         print: input.print.clone(),
+        room: None,
     };
     match app.db.put_new(new, Vec::new(), now).await? {
         Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),

@@ -5,6 +5,7 @@
 //! | [`event`] | create, edit, publish, cancel, list an organisation's |
 //! | [`offer`] | add, edit |
 //! | [`seating`] | venues and their sections; the seat maps of events, as data and as a picture |
+//! | [`room`] | an event's waiting room: switch on, change, switch off |
 //! | [`browse`] | the public's list and detail, with live availability |
 //!
 //! Rules and the kept form are in [`tessera::catalogue`].
@@ -12,6 +13,7 @@
 pub mod browse;
 pub mod event;
 pub mod offer;
+pub mod room;
 pub mod seating;
 
 use tessera::app::App;
@@ -29,6 +31,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(event::cancel))
         .routes(routes!(event::own))
         .routes(routes!(event::organisers_view))
+        .routes(routes!(room::open, room::close))
         .routes(routes!(offer::add))
         .routes(routes!(offer::edit))
         .routes(routes!(seating::found))

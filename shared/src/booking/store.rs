@@ -670,8 +670,16 @@ pub async fn own_holds(app: &App, pool: &Pool, buyer: &str, now: Timestamp) -> R
 /// # Errors
 /// The store's own. Lost races are left to the next sweep.
 pub async fn tidy(app: &App, pool: &Pool, now: Timestamp) -> Result<u32> {
+    tidy_lanes(app, pool, &read(&app.db, pool).await?, now).await
+}
+
+/// As [`tidy`], for lanes that were read a moment ago.
+///
+/// # Errors
+/// As [`tidy`].
+pub async fn tidy_lanes(app: &App, pool: &Pool, lanes: &[Lane], now: Timestamp) -> Result<u32> {
     let mut back = 0;
-    for lane in read(&app.db, pool).await? {
+    for lane in lanes {
         let over: Vec<_> = lane
             .entries
             .iter()

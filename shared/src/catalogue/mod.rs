@@ -11,6 +11,7 @@ use crate::id::{EventId, OfferId, OrganisationId, PoolId, VenueId};
 use crate::message::Message;
 use crate::money::Money;
 use crate::pool::MAX_CAPACITY;
+use crate::room::{Room, WaitingRoom};
 use crate::seating::{Kind, SectionCode};
 use crate::text::Text;
 use jiff::Timestamp;
@@ -144,6 +145,9 @@ pub struct Event {
     pub created: Timestamp,
     /// The print of the request that made it.
     pub print: String,
+    /// Its waiting room, if it ever had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Room>,
 }
 
 impl Event {
@@ -176,6 +180,33 @@ impl Event {
                 code == Some(wanted.as_str())
             }
         }
+    }
+
+    /// Its waiting room, if that is switched on.
+    #[must_use]
+    pub fn waiting_room(&self) -> Option<&Room> {
+        self.room.as_ref().filter(|room| room.on)
+    }
+
+    /// Switches its waiting room on, or changes the rules of it. The same rules again change nothing.
+    ///
+    /// # Errors
+    /// `wrong_state` when cancelled, or for another time of a draw that is near or over; `invalid_input`.
+    pub fn open_room(&self, rules: WaitingRoom, now: Timestamp) -> Result<Option<Self>> {
+        match self.state {
+            State::Cancelled { .. } => return Err(Code::WrongState.because("the event is cancelled")),
+            State::Draft | State::Published { .. } => {}
+        }
+        rules.check(self.starts()?)?;
+        let room = Room::switched_on(self.room.as_ref(), rules, now)?;
+        Ok((self.room.as_ref() != Some(&room)).then(|| Self { room: Some(room), ..self.clone() }))
+    }
+
+    /// Switches its waiting room off. Without one there is nothing to do.
+    #[must_use]
+    pub fn close_room(&self) -> Option<Self> {
+        let room = self.waiting_room()?.switched_off();
+        Some(Self { room: Some(room), ..self.clone() })
     }
 
     /// Puts it on sale. Publishing twice changes nothing.
@@ -444,6 +475,7 @@ mod tests {
             state,
             created: at("2027-01-01T00:00:00Z"),
             print: String::new(),
+            room: None,
         }
     }
 
@@ -526,6 +558,31 @@ mod tests {
         assert_eq!(published.edit(later.clone()).unwrap().1, [told]);
         assert_eq!(published.edit(published.details.clone()).unwrap().1, [], "nothing changed, nobody told");
         assert_eq!(cancelled.edit(later).unwrap_err(), Code::WrongState);
+    }
+
+    #[test]
+    fn a_waiting_room_belongs_to_an_event_that_takes_place() {
+        let rules = WaitingRoom {
+            doors: at("2027-05-02T09:00:00Z"),
+            starts: at("2027-05-02T10:00:00Z"),
+            per_minute: 60,
+            accounts_only: true,
+            shop: None,
+        };
+        let now = at(NOW);
+        for state in [State::Draft, State::Published { at: now }] {
+            let open = event(state).open_room(rules.clone(), now).unwrap().unwrap();
+            assert_eq!(open.waiting_room().map(|room| room.line), Some(1));
+            assert_eq!(open.open_room(rules.clone(), now).unwrap(), None, "the same again");
+            let edited = open.edit(details("2027-06-01T20:00:00", "Europe/Berlin")).unwrap().0;
+            assert_eq!(edited.room, open.room, "writing about an event leaves its waiting room alone");
+            let closed = open.close_room().unwrap();
+            assert_eq!((closed.waiting_room(), closed.close_room()), (None, None));
+        }
+        let cancelled = event(State::Cancelled { at: now });
+        assert_eq!(cancelled.open_room(rules.clone(), now).unwrap_err(), Code::WrongState);
+        let late = WaitingRoom { starts: at("2027-06-01T17:30:00Z"), ..rules };
+        assert_eq!(event(State::Draft).open_room(late, now).unwrap_err(), Code::InvalidInput);
     }
 
     #[test]

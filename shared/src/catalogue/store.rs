@@ -5,7 +5,7 @@
 //! | event | event id | `-` | `city#…` by start, while published and public | organisation, by creation |
 //! | offer | event id | offer id | offer id | |
 
-use super::{Event, Offer, State, Visibility};
+use super::{Event, Offer, SaleStatus, State, Visibility};
 use crate::app::App;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
@@ -88,6 +88,31 @@ pub struct Programme {
     pub event: Event,
     /// Its offers.
     pub offers: Vec<Offer>,
+}
+
+impl Programme {
+    /// The end of the sale: when the last offer closes.
+    ///
+    /// # Errors
+    /// As [`Event::starts`].
+    pub fn closes(&self) -> Result<Timestamp> {
+        let begins = self.event.starts()?;
+        let closes = self.offers.iter().map(|offer| offer.terms.sale.closes.unwrap_or(begins));
+        Ok(closes.max().unwrap_or(begins))
+    }
+
+    /// Whether nothing will be sold any more.
+    ///
+    /// # Errors
+    /// As [`Event::starts`].
+    pub fn is_over(&self, now: Timestamp) -> Result<bool> {
+        for offer in &self.offers {
+            if offer.sale_status(&self.event, now)? != SaleStatus::Closed {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// What this process read of the catalogue within the last seconds. A hold may sell at terms that were changed up to

@@ -228,7 +228,8 @@ pub async fn release(db: &Db, holder: HoldKey, claim: &Claim) -> Result<Back> {
     Ok(Back::Done)
 }
 
-async fn update(
+/// One conditional update of one item of this table: its new values, or the item that did not meet the condition.
+pub(crate) async fn update(
     db: &Db,
     key: &Key,
     expression: String,
