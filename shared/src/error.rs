@@ -65,6 +65,7 @@ codes! {
     BelowTaken 409 "below_taken" false "More places are taken than that" "Choose at least the number in taken, or cancel bookings first.";
     SoldOut 409 "sold_out" false "Sold out" "Try fewer places or another offer; places may come back.";
     SeatTaken 409 "seat_taken" false "Somebody else has a seat that was picked" "Pick others than those in seats, or have the best ones picked.";
+    SlotTaken 409 "slot_taken" false "Somebody else has that time" "Look for the free times, and choose another.";
     ApprovalNeeded 409 "approval_needed" false "This offer is sold to approved applicants" "Apply, and accept when you are approved.";
     SaleNotOpen 409 "sale_not_open" false "The sale has not begun" "Try again at sale_opens.";
     SaleClosed 409 "sale_closed" false "The sale has ended" "Nothing can be sold here any more.";

@@ -151,6 +151,14 @@ ids! {
     OrganisationId "org";
     /// Something people attend.
     EventId "evt";
+    /// What a vendor does for people, at times of their own.
+    ServiceId "svc";
+    /// One way to buy a service.
+    PackageId "pkg";
+    /// A place that sells products from stock.
+    StoreId "sto";
+    /// Something that is sold from stock.
+    ProductId "prd";
     /// A ticket type with a price and a sale window.
     OfferId "ofr";
     /// Capacity that offers draw from.

@@ -166,6 +166,16 @@ pub enum Message {
         /// Which time they asked.
         turn: u32,
     },
+    /// A booking took another one's place.
+    #[serde(rename = "booking.moved.v1")]
+    BookingMoved {
+        /// The one that ended.
+        from: BookingId,
+        /// The one that took its place.
+        to: BookingId,
+        /// Their order.
+        order: OrderId,
+    },
     /// The places are sold.
     #[serde(rename = "booking.confirmed.v1")]
     BookingConfirmed {
@@ -242,6 +252,7 @@ impl Message {
             Self::BookingCancelled { .. } => {
                 &[Queue::Booking, Queue::Order, Queue::Payment, Queue::Entry, Queue::Notification]
             }
+            Self::BookingMoved { .. } => &[Queue::Booking, Queue::Order, Queue::Notification],
             Self::EntryIssued { .. } => &[Queue::Order, Queue::Notification],
         }
     }

@@ -30,4 +30,5 @@ mod seats;
 mod security;
 mod support;
 mod tidy;
+mod vendor;
 mod waitlist;

@@ -120,9 +120,11 @@ async fn sizes_wanted_at_once_end_as_one_of_them() {
         let resize = |capacity: u32| {
             world.put(&path).by(&sale.organiser.token).json(json!({"capacity": capacity})).send()
         };
-        let buyers = join_all((0..3).map(|_| world.hold(&sale, 1)));
-        let (answers, _) = join(join_all([30, 200, 77, 145].map(resize)), buyers).await;
+        let buyers = join_all((0..3).map(|_| world.try_hold(&sale, 1)));
+        let (answers, holds) = join(join_all([30, 200, 77, 145].map(resize)), buyers).await;
         assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 503)), "{answers:?}");
+        // Two who shrink it at once may for a moment make it smaller than either wants.
+        assert!(holds.iter().all(|hold| matches!(hold.status, 201 | 409 | 503)), "{holds:?}");
         let [capacity, ..] = balanced(&world, &sale, &pool).await;
         assert!([30, 200, 77, 145].contains(&capacity), "{capacity}");
     }

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use std::sync::Arc;
 use tessera::app::App;
 use tessera::booking::want::{ByLane, Want, allot, mine};
-use tessera::booking::{Line, wanted};
+use tessera::booking::{Item, Line, wanted};
 use tessera::catalogue::Offer;
 use tessera::catalogue::store::Programme;
 use tessera::error::{Refusal, Result};
-use tessera::id::OfferId;
+use tessera::id::{OfferId, PackageId};
 use tessera::pool::{Cells, Claim, Lane, Pool, within_reach};
 use tessera::seating::{Kind, Party, Seating};
 
@@ -17,8 +17,16 @@ use tessera::seating::{Kind, Party, Seating};
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
-    /// The offer.
-    pub(crate) offer: OfferId,
+    /// The offer. Say either this or `package`.
+    #[serde(default)]
+    pub(crate) offer: Option<OfferId>,
+    /// A package of a service, at a time.
+    #[serde(default)]
+    pub(crate) package: Option<PackageId>,
+    /// When it begins: a quarter of an hour within the working hours.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) starts: Option<Timestamp>,
     /// Places, 1 to 40. Of an offer of seats, the best ones that are free together are chosen.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 40)]
@@ -37,7 +45,22 @@ impl Ask {
     /// So many places of an offer, whichever.
     #[must_use]
     pub const fn of(offer: OfferId, quantity: u32) -> Self {
-        Self { offer, quantity: Some(quantity), seats: Vec::new(), wheelchairs: 0 }
+        Self {
+            offer: Some(offer),
+            package: None,
+            starts: None,
+            quantity: Some(quantity),
+            seats: Vec::new(),
+            wheelchairs: 0,
+        }
+    }
+}
+
+impl Ask {
+    /// Whether it says nothing that only an offer of an event has.
+    #[must_use]
+    pub const fn is_bare(&self) -> bool {
+        self.offer.is_none() && self.quantity.is_none() && self.seats.is_empty() && self.wheelchairs == 0
     }
 }
 
@@ -79,7 +102,10 @@ impl<'a> Basket<'a> {
             if ask.wheelchairs > quantity {
                 return Err(fault("wheelchairs", "must be at most the quantity"));
             }
-            let offer = programme.offers.iter().find(|offer| offer.id == ask.offer);
+            if ask.package.is_some() || ask.starts.is_some() {
+                return Err(fault("package", "cannot be in one basket with offers"));
+            }
+            let offer = programme.offers.iter().find(|offer| Some(offer.id) == ask.offer);
             let offer = offer.ok_or_else(|| fault("offer", "is not an offer of the same event"))?;
             if offer.seats.is_none() && (picked > 0 || ask.wheelchairs > 0) {
                 return Err(fault("seats", "this offer has no seats to pick"));
@@ -182,7 +208,8 @@ impl<'a> Basket<'a> {
                 let section = line.seating.as_ref().map(|seating| seating.section.name.to_string());
                 let seats =
                     line.seating.as_ref().map_or_else(Vec::new, |seating| self.seats(seating, claims, place));
-                Ok(Line { offer, name, quantity, section, seats, unit, amount })
+                let item = Item::Offer(offer);
+                Ok(Line { item, name, quantity, section, slot: None, seats, unit, amount })
             })
             .collect()
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tessera::app::App;
 use tessera::auth::{Account, Buyer, MaybeBuyer};
-use tessera::booking::{Booking, By, Line, Register, may_cancel, store};
+use tessera::booking::{Booking, By, Line, Register, Subject, may_cancel, store};
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{Params, Path};
@@ -35,8 +35,9 @@ pub struct View {
     status: Status,
     /// The order that pays.
     order: OrderId,
-    /// What it admits to.
-    event: EventId,
+    /// What it is of.
+    #[serde(flatten)]
+    subject: Subject,
     /// The lines.
     lines: Vec<Line>,
     /// Their sum.
@@ -59,9 +60,27 @@ fn view(register: &Register) -> Option<View> {
         Register::Confirmed { booking } => (booking, Status::Confirmed, None),
         Register::Cancelled { booking, by, at } => (booking, Status::Cancelled, Some((*by, *at))),
     };
-    let Booking { id, order, event, lines, total, confirmed, .. } = booking.clone();
+    let Booking { id, order, subject, lines, total, confirmed, .. } = booking.clone();
     let (cancelled_by, cancelled_at) = cancelled.unzip();
-    Some(View { id, status, order, event, lines, total, confirmed_at: confirmed, cancelled_by, cancelled_at })
+    Some(View {
+        id,
+        status,
+        order,
+        subject,
+        lines,
+        total,
+        confirmed_at: confirmed,
+        cancelled_by,
+        cancelled_at,
+    })
+}
+
+/// The view of a booking.
+///
+/// # Errors
+/// `not_found` for what never became one.
+pub(crate) fn shown(register: &Register) -> Result<View> {
+    view(register).ok_or_else(|| Code::NotFound.into())
 }
 
 async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Result<Json<Page<View>>> {
@@ -141,7 +160,12 @@ pub async fn cancel(
 ) -> Result<Json<View>> {
     let now = app.clock.now();
     let (register, booking, by) = seen_by(&app, id, caller, &link).await?;
-    may_cancel(by, app.programme(booking.event).await?.event.starts()?, now)?;
+    let starts = match booking.subject {
+        Subject::Event(event) => app.programme(event).await?.event.starts()?,
+        Subject::Service(_) | Subject::Store(_) => booking.starts().unwrap_or(Timestamp::MAX),
+    };
+    may_cancel(by, starts, now)?;
+    let register = store::finish_move(&app, register, now).await?;
     let register = app.db.change(register, now, |register| register.cancel(by, now)).await?;
     Ok(Json(view(&register.value).ok_or(Code::NotFound)?))
 }

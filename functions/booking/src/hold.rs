@@ -1,6 +1,7 @@
 //! Holds: places kept for a buyer while they decide and pay.
 
 use crate::basket::{Ask, Basket};
+use crate::times;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -10,11 +11,11 @@ use std::collections::BTreeMap;
 use tessera::app::App;
 use tessera::auth::{Buyer, MaybeBuyer};
 use tessera::booking::store::{self, Wish};
-use tessera::booking::{Line, Quote};
+use tessera::booking::{Line, Quote, Subject};
 use tessera::catalogue::store::Programme;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{EventId, GuestId, HoldId};
+use tessera::id::{EventId, GuestId, HoldId, OrganisationId};
 use tessera::money::Money;
 use tessera::pool::{Claim, HoldKey, Pool, Turn};
 use tessera::room::Admission;
@@ -29,7 +30,7 @@ pub struct Length(pub u32);
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Take {
-    /// 1 to 20 lines, all of one event.
+    /// 1 to 20 lines, all of one event or of one service.
     #[schema(min_items = 1, max_items = 20)]
     lines: Vec<Ask>,
     /// The code of a private event.
@@ -80,21 +81,28 @@ pub async fn take(
 ) -> Result<(StatusCode, Json<Held>)> {
     let now = app.clock.now();
     let buyer = caller.map_or_else(|| guest(&app, &key), Ok)?;
+    let who = buyer.to_string();
+    let tag = store::tag(&app, &who);
+    let holder = store::holder(&app, &who, &key.0);
+    let (until, print) =
+        (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
+    bounded(&input.value)?;
+    let replaces =
+        input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
+    if let Some(wanted) = times::wanted(&input.value.lines)? {
+        let buyer = (buyer, caller.is_none());
+        let who = times::Who { buyer, holder, until, print, replaces: &replaces };
+        return Ok((StatusCode::CREATED, Json(times::take(&app, &who, &wanted).await?)));
+    }
     let programme = programme(&app, &input.value).await?;
-    let Take { lines, replaces, admission, .. } = input.value;
+    let Take { lines, admission, .. } = input.value;
     let basket = Basket::read(&app, &programme, lines).await?;
     if basket.needs_approval() {
         return Code::ApprovalNeeded.refuse();
     }
     admitted(&app, &programme, buyer, admission.as_deref(), now)?;
-    let who = buyer.to_string();
-    let tag = store::tag(&app, &who);
     let wants = basket.wants(&app, &tag).await?;
-    let replaces = replaces.into_iter().map(|hold| own_key(hold, &tag)).collect::<Result<Vec<_>>>()?;
-    let (until, print) =
-        (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
     let around = if replaces.is_empty() { Vec::new() } else { pools(&app, &programme, &tag).await? };
-    let holder = store::holder(&app, &who, &key.0);
     let wish = Wish {
         holder,
         wants: &wants,
@@ -123,10 +131,25 @@ pub(crate) fn held(
     claims: Vec<Claim>,
     expires: Timestamp,
 ) -> Result<Held> {
-    let lines = basket.lines(&claims)?;
+    let seller = (programme.event.organisation, Subject::Event(programme.event.id));
+    promised(app, (buyer, new), holder, seller, basket.lines(&claims)?, claims, expires)
+}
+
+/// A hold and its quote.
+///
+/// # Errors
+/// `invalid_input` when the sum is too large.
+pub(crate) fn promised(
+    app: &App,
+    (buyer, new): (Buyer, bool),
+    holder: HoldKey,
+    (organisation, subject): (OrganisationId, Subject),
+    lines: Vec<Line>,
+    claims: Vec<Claim>,
+    expires: Timestamp,
+) -> Result<Held> {
     let total = sum(&lines)?;
-    let (organisation, event) = (programme.event.organisation, programme.event.id);
-    let quote = Quote { hold: holder.id(), buyer, organisation, event, lines, total, claims, expires };
+    let quote = Quote { hold: holder.id(), buyer, organisation, subject, lines, total, claims, expires };
     Ok(Held {
         id: quote.hold,
         expires,
@@ -174,14 +197,20 @@ pub(crate) fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
     Ok(Buyer::Guest(GuestId::derive(&[&hidden])))
 }
 
-async fn programme(app: &App, basket: &Take) -> Result<std::sync::Arc<Programme>> {
+fn bounded(basket: &Take) -> Result<()> {
     if !(1..=20).contains(&basket.lines.len()) {
         return Err(Refusal::invalid("/lines", "must have 1 to 20 lines"));
     }
     if basket.replaces.len() > 10 {
         return Err(Refusal::invalid("/replaces", "must have at most 10 holds"));
     }
-    let programme = app.programme_of(basket.lines[0].offer).await?;
+    Ok(())
+}
+
+async fn programme(app: &App, basket: &Take) -> Result<std::sync::Arc<Programme>> {
+    let first = basket.lines.first().and_then(|line| line.offer);
+    let first = first.ok_or_else(|| Refusal::invalid("/lines/0", "must say which offer or package"))?;
+    let programme = app.programme_of(first).await?;
     // What may not be seen is not there: drafts have no visitors, private events only those with the code.
     if programme.event.visible_to(basket.code.as_deref()) { Ok(programme) } else { Code::NotFound.refuse() }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`hold`] | take a hold, list my own, let go |
 //! | [`basket`] | what a hold is asked for: offers, seats |
+//! | [`times`] | hold times of a service, move a booking to another time |
 //! | [`seats`] | block and open seats |
 //! | [`bookings`] | mine, an event's, one, cancel |
 //! | [`waitlist`] | join, see one's place, accept, leave; how it goes |
@@ -21,6 +22,7 @@ pub mod hold;
 pub mod pools;
 pub mod room;
 pub mod seats;
+pub mod times;
 pub mod waitlist;
 pub mod worker;
 
@@ -39,6 +41,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bookings::mine))
         .routes(routes!(bookings::one))
         .routes(routes!(bookings::cancel))
+        .routes(routes!(times::reschedule))
         .routes(routes!(bookings::of_event))
         .routes(routes!(pools::resize))
         .routes(routes!(pools::prove))

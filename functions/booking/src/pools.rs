@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
 use tessera::booking::proof::{self, Proof};
-use tessera::booking::waitlist;
+use tessera::booking::{Subject, waitlist};
 use tessera::catalogue::check_capacity;
 use tessera::error::{Code, Result};
 use tessera::http::{Input, Path};
-use tessera::id::{EventId, PoolId};
+use tessera::id::PoolId;
 use tessera::identity::Action;
 use tessera::pool::store::{self, Opened, Waited};
 
@@ -28,8 +28,9 @@ pub struct Size {
 pub struct View {
     /// The id.
     id: PoolId,
-    /// Whose event.
-    event: EventId,
+    /// What it is of.
+    #[serde(flatten)]
+    subject: Subject,
     /// Places in all.
     capacity: u32,
     /// The items its places are spread over.
@@ -42,7 +43,10 @@ async fn managed(app: &App, caller: Account, id: PoolId, action: Action) -> Resu
         Err(refusal) if refusal.code == Code::Opening => return Code::NotFound.refuse(),
         opened => opened?,
     };
-    app.programme_for(caller.id, action, opened.event).await?;
+    match opened.subject {
+        Subject::Event(event) => app.programme_for(caller.id, action, event).await.map(drop)?,
+        Subject::Service(_) | Subject::Store(_) => return Code::NotFound.refuse(),
+    }
     Ok(opened)
 }
 
@@ -60,11 +64,11 @@ pub async fn resize(
     let capacity = input.value.capacity;
     check_capacity(capacity)?;
     managed(&app, caller, id, Action::ManageEvents).await?;
-    let Opened { id, event, capacity, lanes, waited, .. } = store::resize(&app.db, id, capacity).await?;
-    if let Waited::Is(_) = waited {
+    let Opened { id, subject, capacity, lanes, waited, .. } = store::resize(&app.db, id, capacity).await?;
+    if let (Waited::Is(_), Subject::Event(event)) = (waited, subject) {
         waitlist::store::serve(&app, event).await?;
     }
-    Ok(Json(View { id, event, capacity, lanes }))
+    Ok(Json(View { id, subject, capacity, lanes }))
 }
 
 /// The proof of a pool: where every place is, recounted from the ledger of its lanes and from the bookings. `differences`

@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use tessera::app::App;
 use tessera::booking::store::{self, Cancelling};
-use tessera::booking::{By, Ending, Register, proof, waitlist};
+use tessera::booking::{By, Ending, Register, Subject, proof, waitlist};
 use tessera::catalogue;
-use tessera::db::{Listing, Query};
+use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::id::{BookingId, EventId, OrderId};
 use tessera::message::{Envelope, Message};
@@ -27,6 +27,10 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::OrderCancelled { order } => order_cancelled(app, *order).await,
             Message::PaymentVoided { order, .. } => unpaid(app, *order).await,
             Message::BookingCancelled { booking, .. } => free(app, *booking).await,
+            Message::BookingMoved { from, .. } => {
+                let (register, _) = store::booking(&app.db, *from).await?;
+                store::finish_move(app, register, app.clock.now()).await.map(drop)
+            }
             Message::WaitlistJoined { waiter } => waitlist::store::join(app, *waiter).await,
             Message::WaitlistLeft { waiter, turn } => waitlist::store::left(app, *waiter, *turn).await,
             Message::EventCancelled { event } => begin_cancelling(app, *event).await,
@@ -70,10 +74,10 @@ async fn open(app: &App, event: EventId) -> Result<()> {
             continue;
         }
         match offer.value.seats {
-            None => pool::store::open(&app.db, pool, event, capacity, until).await?,
+            None => pool::store::open(&app.db, pool, Subject::Event(event), capacity, until).await?,
             Some(_) => {
                 let opening = app.seating(event, pool).await?.section.opening();
-                pool::store::open_seats(&app.db, pool, event, &opening, until).await?;
+                pool::store::open_seats(&app.db, pool, Subject::Event(event), &opening, until).await?;
             }
         }
         opened.push(pool);
@@ -99,6 +103,7 @@ async fn order_cancelled(app: &App, order: OrderId) -> Result<()> {
             Register::Cancelled { .. } => {}
             Register::Confirmed { booking } => {
                 let (register, _) = store::booking(&app.db, booking.id).await?;
+                let register = store::finish_move(app, register, now).await?;
                 app.db.change(register, now, |register| register.cancel(By::Buyer, now)).await?;
             }
         }
@@ -114,7 +119,7 @@ async fn unpaid(app: &App, order: OrderId) -> Result<()> {
     let (order, now) = (order::store::order(&app.db, order).await?.value, app.clock.now());
     let holder = HoldKey::of(order.quote.hold).ok_or(Code::NotFound)?;
     for holder in [holder, holder.again()] {
-        let register = store::register_of(&app.db, holder).await?;
+        let register = last_moved(app, store::register_of(&app.db, holder).await?).await?;
         let booked =
             |register: &Register| register.booking().is_some_and(|booking| booking.order == order.id);
         if let Some(register) = register.filter(|register| booked(&register.value)) {
@@ -125,6 +130,23 @@ async fn unpaid(app: &App, order: OrderId) -> Result<()> {
 }
 
 /// Gives the places of a cancelled booking back.
+/// The booking that took the place of this one, if it was moved, and so on.
+async fn last_moved(app: &App, first: Option<Stored<Register>>) -> Result<Option<Stored<Register>>> {
+    let Some(mut register) = first else { return Ok(None) };
+    loop {
+        register = store::finish_move(app, register, app.clock.now()).await?;
+        let next = match &register.value {
+            Register::Cancelled { booking, by: By::Moved, .. } => booking.moving.and_then(HoldKey::of),
+            Register::Cancelled { .. } | Register::Confirmed { .. } => None,
+            Register::Ended { .. } | Register::Lost { .. } => None,
+        };
+        match next {
+            Some(next) => register = store::register_of(&app.db, next).await?.ok_or(Code::NotFound)?,
+            None => return Ok(Some(register)),
+        }
+    }
+}
+
 async fn free(app: &App, booking: BookingId) -> Result<()> {
     let (register, booking) = store::booking(&app.db, booking).await?;
     match register.value {
@@ -171,10 +193,18 @@ async fn cancel_page(app: &App, event: EventId, page: u32) -> Result<()> {
 async fn tidy(app: &App) -> Result<()> {
     let (now, mut back, mut waited) = (app.clock.now(), 0, BTreeSet::new());
     for opened in pool::store::opened(&app.db).await? {
-        back += store::tidy(app, &opened.pool(), now).await?;
-        if let Waited::Is(_) = opened.waited {
-            pool::store::keep(&app.db, opened.id).await?;
-            waited.insert(opened.event);
+        let (came, kept) = store::tidy(app, &opened.pool(), now).await?;
+        back += came;
+        match opened.waited {
+            Waited::Is(_) => {
+                pool::store::keep(&app.db, opened.id).await?;
+                waited.extend(opened.subject.event());
+            }
+            Waited::Not(times) if kept => {
+                waitlist::store::finish_leaving(app, &opened, times).await?;
+                waited.extend(opened.subject.event());
+            }
+            Waited::Not(_) => {}
         }
     }
     // What came back is theirs who wait: nobody else passes on an offer whose time went by.

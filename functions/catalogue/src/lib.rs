@@ -6,6 +6,7 @@
 //! | [`offer`] | add, edit |
 //! | [`seating`] | venues and their sections; the seat maps of events, as data and as a picture |
 //! | [`room`] | an event's waiting room: switch on, change, switch off |
+//! | [`vendor`] | services and packages, their free times, comparison |
 //! | [`browse`] | the public's list and detail, with live availability |
 //!
 //! Rules and the kept form are in [`tessera::catalogue`].
@@ -15,6 +16,7 @@ pub mod event;
 pub mod offer;
 pub mod room;
 pub mod seating;
+pub mod vendor;
 
 use tessera::app::App;
 use tessera::config::ConfigError;
@@ -34,6 +36,14 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(room::open, room::close))
         .routes(routes!(offer::add))
         .routes(routes!(offer::edit))
+        .routes(routes!(vendor::list, vendor::found))
+        .routes(routes!(vendor::compare))
+        .routes(routes!(vendor::one, vendor::rewrite))
+        .routes(routes!(vendor::times))
+        .routes(routes!(vendor::add_package))
+        .routes(routes!(vendor::rewrite_package))
+        .routes(routes!(vendor::own))
+        .routes(routes!(vendor::vendors_view))
         .routes(routes!(seating::found))
         .routes(routes!(seating::venue))
         .routes(routes!(seating::venues))

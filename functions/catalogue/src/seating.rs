@@ -224,8 +224,8 @@ pub struct SeatMap {
     sections: Vec<SectionState>,
 }
 
-/// An event's sections that the caller may see, each with its lanes as they were within the last second. Before the sale
-/// opens every seat shows as blocked.
+/// An event's sections that the caller may see, in the order of its offers, each with its lanes as they were within the last
+/// second. Before the sale opens every seat shows as blocked.
 async fn seen(app: &App, id: EventId, access: &Access) -> Result<(Event, Vec<(Seating, Arc<Vec<Lane>>)>)> {
     let programme = app.programme(id).await?;
     if !programme.event.visible_to(access.code.as_deref()) {
@@ -243,7 +243,6 @@ async fn seen(app: &App, id: EventId, access: &Access) -> Result<(Event, Vec<(Se
         };
         sections.push((Seating::clone(&seating), lanes));
     }
-    sections.sort_by(|(left, _), (right, _)| left.code.as_str().cmp(right.code.as_str()));
     Ok((programme.event.clone(), sections))
 }
 

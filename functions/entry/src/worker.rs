@@ -4,11 +4,11 @@ use crate::document;
 use futures_util::future::{BoxFuture, try_join_all};
 use std::sync::Arc;
 use tessera::app::App;
-use tessera::booking::{self, Booking, Register};
+use tessera::booking::{self, Booking, Register, Subject};
 use tessera::entry::store::{self, Issue};
 use tessera::entry::{Signer, State, Ticket};
 use tessera::error::{Code, Result};
-use tessera::id::{BookingId, OrderId, TicketId};
+use tessera::id::{BookingId, EventId, OrderId, TicketId};
 use tessera::message::{Envelope, Message};
 use tessera::queue::{Job, Worker};
 use tessera::{catalogue, identity, order};
@@ -41,9 +41,8 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::WaitlistJoined { .. }
             | Message::WaitlistOffered { .. }
             | Message::WaitlistLeft { .. }
-            | Message::ApplicationDecided { .. } => {
-                Err(Code::Internal.caused_by("this message is not for entry"))
-            }
+            | Message::ApplicationDecided { .. }
+            | Message::BookingMoved { .. } => Err(Code::Internal.caused_by("this message is not for entry")),
         }
     })
 }
@@ -60,11 +59,18 @@ async fn issue(app: &App, signer: &Arc<Signer>, booking: BookingId) -> Result<()
         return Ok(());
     }
     let now = app.clock.now();
+    let Subject::Event(id) = booking.subject else {
+        // Nothing admits to a time or a product; that it is settled is told all the same.
+        let issue = Issue { order: booking.order, booking: booking.id, tickets: Vec::new() };
+        let told = Message::EntryIssued { order: booking.order, tickets: Vec::new() };
+        app.db.put_new(issue, vec![told], now).await?;
+        return Ok(());
+    };
     let holder = order::store::order(&app.db, booking.order).await?.value.contact.name.to_string();
-    let event = catalogue::store::event(&app.db, booking.event).await?.value;
+    let event = catalogue::store::event(&app.db, id).await?.value;
     let organiser =
         identity::store::organisation(&app.db, booking.organisation).await?.value.name.to_string();
-    let tickets = tickets(&booking, &holder, now);
+    let tickets = tickets(&booking, id, &holder, now);
     try_join_all(tickets.iter().map(|ticket| async {
         let ticket = app.db.put_new(ticket.clone(), Vec::new(), now).await?.stored().value;
         let (event, organiser, signer, key) =
@@ -84,21 +90,21 @@ async fn issue(app: &App, signer: &Arc<Signer>, booking: BookingId) -> Result<()
     }
 }
 
-fn tickets(booking: &Booking, holder: &str, now: jiff::Timestamp) -> Vec<Ticket> {
+fn tickets(booking: &Booking, event: EventId, holder: &str, now: jiff::Timestamp) -> Vec<Ticket> {
     let singles =
         booking.lines.iter().flat_map(|line| (0..line.quantity as usize).map(move |nth| (line, nth)));
     singles
         .zip(1..)
-        .map(|((line, nth), place)| {
+        .filter_map(|((line, nth), place)| {
             let id = TicketId::derive(&[&booking.id.to_string(), &place.to_string()]);
-            Ticket {
+            Some(Ticket {
                 id,
                 number: Ticket::number_of(id),
-                event: booking.event,
+                event,
                 organisation: booking.organisation,
                 order: booking.order,
                 booking: booking.id,
-                offer: line.offer,
+                offer: line.item.offer()?,
                 offer_name: line.name.clone(),
                 seat: line.seat(nth),
                 price: line.unit,
@@ -106,7 +112,7 @@ fn tickets(booking: &Booking, holder: &str, now: jiff::Timestamp) -> Vec<Ticket>
                 place,
                 state: State::Valid,
                 issued: now,
-            }
+            })
         })
         .collect()
 }

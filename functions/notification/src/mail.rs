@@ -67,6 +67,8 @@ const TEMPLATES: &[(&str, &str)] = templates!(
     "event_changed.html",
     "waitlist_offer.txt",
     "waitlist_offer.html",
+    "moved.txt",
+    "moved.html",
     "approved.txt",
     "approved.html",
     "declined.txt",

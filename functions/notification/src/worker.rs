@@ -3,13 +3,14 @@
 use crate::mail::{Attachment, Letter, Post};
 use futures_util::future::{BoxFuture, try_join_all};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use minijinja::context;
 use std::sync::Arc;
 use tessera::app::App;
 use tessera::booking::application::State as Applied;
-use tessera::booking::{By, Register};
-use tessera::catalogue::Event;
+use tessera::booking::{By, Line, Register, Subject};
+use tessera::catalogue::Details;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
 use tessera::id::{ApplicationId, BookingId, EventId, MailId, OrderId, WaiterId};
@@ -17,7 +18,7 @@ use tessera::message::{CodePurpose, Envelope, Message};
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
 use tessera::queue::Job;
-use tessera::{booking, calendar, catalogue, entry, notification, order};
+use tessera::{booking, calendar, catalogue, entry, identity, notification, order, vendor};
 
 /// One message.
 pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
@@ -45,6 +46,7 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::ApplicationDecided { application, turn } => {
                 decided(app, post, id, *application, *turn).await
             }
+            Message::BookingMoved { to, order, .. } => moved(app, post, id, *to, *order).await,
             Message::EventChanged { event, changes } => begin_mailing(app, id, *event, changes.clone()).await,
             Message::MailingContinued { mailing, page } => mail_page(app, post, *mailing, *page).await,
             Message::EventPublished { .. }
@@ -85,21 +87,55 @@ async fn tell(
     attachments: Vec<Attachment>,
 ) -> Result<()> {
     let order = order::store::order(&app.db, order).await?.value;
-    // Read anew: the mail may be about what has just changed.
-    let event = catalogue::store::event(&app.db, order.quote.event).await?.value;
-    let values = about(app, post, &order, &event, why);
+    let occasion = Occasion::of(app, order.quote.subject, &order.quote.lines).await?;
+    let values = about(app, post, &order, &occasion, why);
     let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
     post.send(app, Letter { id, kind, to, name, values, attachments }).await
 }
 
-fn about(app: &App, post: &Post, order: &Order, event: &Event, why: &str) -> minijinja::Value {
-    let line = |line: &tessera::booking::Line| {
+/// What an order is of, as people are told.
+struct Occasion {
+    name: String,
+    venue: String,
+    city: String,
+    starts: Option<DateTime>,
+    zone: String,
+}
+
+impl Occasion {
+    /// Read anew: the mail may be about what has just changed.
+    async fn of(app: &App, subject: Subject, lines: &[Line]) -> Result<Self> {
+        match subject {
+            Subject::Event(id) => {
+                let Details { name, venue, city, starts, .. } =
+                    catalogue::store::event(&app.db, id).await?.value.details;
+                let (name, venue, city) = (name.to_string(), venue.to_string(), city.to_string());
+                Ok(Self { name, venue, city, starts: Some(starts.local), zone: starts.zone })
+            }
+            Subject::Service(id) => {
+                let service = vendor::store::service(&app.db, id).await?.value;
+                let vendor = identity::store::organisation(&app.db, service.organisation).await?.value;
+                let vendor::Details { name, city, zone, .. } = service.details;
+                let place = TimeZone::get(&zone).map_err(|error| Code::Internal.caused_by(error))?;
+                let first = lines.iter().filter_map(|line| line.slot).map(|slot| slot.starts).min();
+                let starts = first.map(|starts| place.to_datetime(starts));
+                let (name, venue, city) = (name.to_string(), vendor.name.to_string(), city.to_string());
+                Ok(Self { name, venue, city, starts, zone })
+            }
+            Subject::Store(_) => Err(Code::Internal.caused_by("nothing is sold from stores yet")),
+        }
+    }
+}
+
+fn about(app: &App, post: &Post, order: &Order, occasion: &Occasion, why: &str) -> minijinja::Value {
+    let line = |line: &Line| {
         context! {
             quantity => line.quantity, name => line.name.clone(), amount => line.amount.to_string()
         }
     };
     let lines: Vec<_> = order.quote.lines.iter().map(line).collect();
-    let starts = event.details.starts.local;
+    let said =
+        |format: &str| occasion.starts.map(|starts| starts.strftime(format).to_string()).unwrap_or_default();
     context! {
         name => order.contact.name.as_str(),
         order => order.id.to_string(),
@@ -108,13 +144,14 @@ fn about(app: &App, post: &Post, order: &Order, event: &Event, why: &str) -> min
         free => order.quote.total.is_zero(),
         lines,
         why,
+        tickets => order.quote.subject.event().is_some(),
         event => context! {
-            name => event.details.name.as_str(),
-            venue => event.details.venue.as_str(),
-            city => event.details.city.as_str(),
-            date => starts.strftime("%A, %-d %B %Y").to_string(),
-            time => starts.strftime("%H:%M").to_string(),
-            zone => event.details.starts.zone.clone(),
+            name => occasion.name.as_str(),
+            venue => occasion.venue.as_str(),
+            city => occasion.city.as_str(),
+            date => said("%A, %-d %B %Y"),
+            time => said("%H:%M"),
+            zone => occasion.zone.as_str(),
         },
     }
 }
@@ -151,12 +188,27 @@ async fn cancellation(app: &App, post: &Post, id: MailId, booking: BookingId, or
         Register::Cancelled { by: By::Buyer, .. } => "as you asked",
         Register::Cancelled { by: By::Organiser, .. } => "by the organiser",
         Register::Cancelled { by: By::Event, .. } => "because the event will not take place",
+        Register::Cancelled { by: By::Moved, .. } => "because it was moved",
         Register::Cancelled { by: By::Payment, .. } => "because the payment did not go through",
         Register::Confirmed { .. } | Register::Ended { .. } | Register::Lost { .. } => {
             return Err(Code::Internal.caused_by("told of a cancellation that is not in the register"));
         }
     };
     tell(app, post, id, Kind::Cancellation, order, why, Vec::new()).await
+}
+
+/// A booking took another one's place.
+async fn moved(app: &App, post: &Post, id: MailId, to: BookingId, order: OrderId) -> Result<()> {
+    let (register, booking) = booking::store::booking(&app.db, to).await?;
+    // What was moved on or cancelled since is told by its own message.
+    if !matches!(register.value, Register::Confirmed { .. }) {
+        return Ok(());
+    }
+    let order = order::store::order(&app.db, order).await?.value;
+    let occasion = Occasion::of(app, booking.subject, &booking.lines).await?;
+    let values = about(app, post, &order, &occasion, "");
+    let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
+    post.send(app, Letter { id, kind: Kind::Moved, to, name, values, attachments: Vec::new() }).await
 }
 
 /// It is somebody's turn. Told only while the offer stands: a late mail would promise what has been passed on.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::{Account, Buyer, MaybeBuyer};
-use tessera::booking::{self, Line, Quote, Register};
+use tessera::booking::{self, Line, Quote, Register, Subject};
 use tessera::db::{Listing, Put, Query};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Params, Path};
@@ -42,8 +42,9 @@ pub struct View {
     hold: HoldId,
     /// Who sells.
     organisation: OrganisationId,
-    /// What it admits to.
-    event: EventId,
+    /// What it is of.
+    #[serde(flatten)]
+    subject: Subject,
     /// The lines.
     lines: Vec<Line>,
     /// Their sum.
@@ -64,7 +65,7 @@ pub struct View {
 }
 
 fn view(order: &Order, now: Timestamp) -> View {
-    let Quote { hold, organisation, event, lines, total, expires, .. } = order.quote.clone();
+    let Quote { hold, organisation, subject, lines, total, expires, .. } = order.quote.clone();
     let (booking, reason) = match order.state {
         OrderState::Pending => (None, None),
         OrderState::Confirmed { booking, .. } => (Some(booking), None),
@@ -77,7 +78,7 @@ fn view(order: &Order, now: Timestamp) -> View {
         status,
         hold,
         organisation,
-        event,
+        subject,
         lines,
         total,
         contact,

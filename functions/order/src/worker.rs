@@ -16,6 +16,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::BookingConfirmed { booking, order } => {
                 change(app, *order, |order| order.confirm(*booking, now)).await
             }
+            Message::BookingMoved { from, to, order } => {
+                change(app, *order, |order| order.moved(*from, *to)).await
+            }
             Message::BookingLost { order, .. } => {
                 change(app, *order, |order| order.end(Reason::PlacesGone, now)).await
             }

@@ -41,7 +41,8 @@ fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> Bo
             | Message::WaitlistJoined { .. }
             | Message::WaitlistOffered { .. }
             | Message::WaitlistLeft { .. }
-            | Message::ApplicationDecided { .. } => {
+            | Message::ApplicationDecided { .. }
+            | Message::BookingMoved { .. } => {
                 Err(Code::Internal.caused_by("this message is not for payment"))
             }
         }

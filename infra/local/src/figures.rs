@@ -106,6 +106,7 @@ struct Person {
 }
 
 struct Sale {
+    event: String,
     offer: String,
 }
 
@@ -164,20 +165,72 @@ impl Counter<'_> {
         Ok(Person { token: text(&session["access_token"]) })
     }
 
+    async fn organisation(&mut self, by: &Person) -> Result<String, Failure> {
+        Ok(text(&self.post("/v1/organisations", &by.token, json!({"name": "Org"})).await?["id"]))
+    }
+
     async fn sale(&mut self, by: &Person, capacity: u32, price: u32) -> Result<Sale, Failure> {
-        let organisation =
-            text(&self.post("/v1/organisations", &by.token, json!({"name": "Org"})).await?["id"]);
+        let organisation = self.organisation(by).await?;
+        self.sale_of(by, &organisation, json!({"capacity": capacity}), price).await
+    }
+
+    /// An event on sale with one offer of this capacity, or of these seats.
+    async fn sale_of(
+        &mut self,
+        by: &Person,
+        organisation: &str,
+        of: Value,
+        price: u32,
+    ) -> Result<Sale, Failure> {
         let starts =
             (self.whole.clock().now() + SignedDuration::from_hours(240)).strftime("%Y-%m-%dT%H:%M:%S");
         let event = json!({"organisation": organisation, "name": "Midsummer", "city": "Berlin", "venue": "Hall",
             "starts": {"local": starts.to_string(), "zone": "Europe/Berlin"}});
         let event = text(&self.post("/v1/events", &by.token, event).await?["id"]);
-        let offer = json!({"name": "Standing", "price": {"amount": price, "currency": "EUR"}, "capacity": capacity,
-            "per_order": 40});
+        let mut offer =
+            json!({"name": "Standing", "price": {"amount": price, "currency": "EUR"}, "per_order": 40});
+        for (name, value) in of.as_object().into_iter().flatten() {
+            offer[name] = value.clone();
+        }
         let offer = text(&self.post(&format!("/v1/events/{event}/offers"), &by.token, offer).await?["id"]);
         self.post(&format!("/v1/events/{event}/publish"), &by.token, Value::Null).await?;
         self.settle().await?;
-        Ok(Sale { offer })
+        Ok(Sale { event, offer })
+    }
+
+    /// A section of twenty rows of twenty seats, on sale.
+    async fn hall(&mut self, by: &Person) -> Result<Sale, Failure> {
+        let organisation = self.organisation(by).await?;
+        let venue = json!({"organisation": organisation, "name": "Hall"});
+        let venue = text(&self.post("/v1/venues", &by.token, venue).await?["id"]);
+        let row = |number: u32| json!({"label": number.to_string(), "seats": ".".repeat(20)});
+        let drawn = json!({"name": "Stalls", "rows": (1..=20).map(row).collect::<Vec<_>>()});
+        self.ask(Method::PUT, &format!("/v1/venues/{venue}/sections/S"), &by.token, drawn).await?;
+        self.sale_of(by, &organisation, json!({"seats": {"venue": venue, "section": "S"}}), 0).await
+    }
+
+    /// A service that is open all day, with a package of an hour.
+    async fn service(&mut self, by: &Person) -> Result<String, Failure> {
+        let organisation = self.organisation(by).await?;
+        let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+        let hours: Vec<_> =
+            days.iter().map(|day| json!({"day": day, "from": "00:00:00", "until": "00:00:00"})).collect();
+        let details = json!({"name": "Studio", "category": "photography", "city": "Berlin", "zone": "UTC", "hours": hours});
+        let new = json!({"organisation": organisation, "details": details});
+        let service = text(&self.post("/v1/services", &by.token, new).await?["id"]);
+        let package = json!({"name": "Portrait", "minutes": 60, "price": {"amount": 100, "currency": "EUR"}});
+        let path = format!("/v1/services/{service}/packages");
+        let package = text(&self.post(&path, &by.token, package).await?["id"]);
+        let request = self.http.request(Method::PUT, format!("{}/v1/services/{service}", self.whole.url()));
+        let opened = request.bearer_auth(&by.token).header("If-Match", "\"v1\"");
+        let answer = opened.json(&json!({"open": true, "details": details})).send().await?;
+        if answer.status().is_success() { Ok(package) } else { Err("the service was not opened".into()) }
+    }
+
+    async fn let_go(&mut self, hold: &Value) -> Result<(), Failure> {
+        let by = text(&hold["guest_token"]);
+        let release = format!("/v1/holds/{}/release", text(&hold["id"]));
+        self.post(&release, &by, json!({"quote": hold["quote"]})).await.map(drop)
     }
 
     fn basket(sale: &Sale, quantity: u32) -> Value {
@@ -278,12 +331,68 @@ async fn count_on(whole: &Whole) -> Result<Table, Failure> {
         cancels.push(between(&after, &counter.look(), &cancelled));
 
         let hold = counter.hold(&sale, 1).await?;
-        let (before, by) = (counter.look(), text(&hold["guest_token"]));
-        let release = format!("/v1/holds/{}/release", text(&hold["id"]));
-        counter.post(&release, &by, json!({"quote": hold["quote"]})).await?;
+        let before = counter.look();
+        counter.let_go(&hold).await?;
         releases.push(between(&before, &counter.look(), &["POST /v1/holds/{id}/release"]));
     }
     row(HOLD, &holds, Some(1), Some(1.0));
+
+    for (action, capacity) in
+        [("hold at an event of 50 places", 50), ("hold at an event of 50,000 places", 50_000)]
+    {
+        let sale = counter.sale(&organiser, capacity, 0).await?;
+        let mut holds = Vec::new();
+        for _ in 0..RUNS {
+            let before = counter.look();
+            counter.hold(&sale, 1).await?;
+            holds.push(between(&before, &counter.look(), &["POST /v1/holds"]));
+        }
+        row(action, &holds, Some(1), Some(1.0));
+    }
+
+    let hall = counter.hall(&organiser).await?;
+    let (mut picked, mut best) = (Vec::new(), Vec::new());
+    for number in 1..=RUNS {
+        let before = counter.look();
+        let seats = [format!("20-{}", 2 * number), format!("20-{}", 2 * number + 1)];
+        counter.post("/v1/holds", "", json!({"lines": [{"offer": hall.offer, "seats": seats}]})).await?;
+        let after = counter.look();
+        picked.push(between(&before, &after, &["POST /v1/holds"]));
+        counter.hold(&hall, 2).await?;
+        best.push(between(&after, &counter.look(), &["POST /v1/holds"]));
+    }
+    row("hold two seats, picked", &picked, Some(1), Some(1.0));
+    row("hold the best two seats of 400 together", &best, None, Some(1.0));
+
+    let package = counter.service(&organiser).await?;
+    let mut times = Vec::new();
+    let midnight =
+        (whole.clock().now() + SignedDuration::from_hours(72)).strftime("%Y-%m-%dT00:00:00Z").to_string();
+    let midnight: jiff::Timestamp = midnight.parse()?;
+    for hour in 0..RUNS {
+        let before = counter.look();
+        let starts = midnight + SignedDuration::from_hours(hour.try_into()?);
+        let line = json!({"package": package, "starts": starts.to_string()});
+        counter.post("/v1/holds", "", json!({"lines": [line]})).await?;
+        times.push(between(&before, &counter.look(), &["POST /v1/holds"]));
+    }
+    row("hold a time", &times, None, Some(1.0));
+
+    let mut passed = Vec::new();
+    for _ in 0..RUNS {
+        let sale = counter.sale(&organiser, 1, 0).await?;
+        let held = counter.hold(&sale, 1).await?;
+        for name in ["first", "second"] {
+            let contact = json!({"name": name, "email": format!("{name}@example.org")});
+            let wish = json!({"offers": [sale.offer], "quantity": 1, "contact": contact});
+            counter.post(&format!("/v1/events/{}/waitlist", sale.event), "", wish).await?;
+            counter.settle().await?;
+        }
+        let before = counter.look();
+        counter.let_go(&held).await?;
+        passed.push(between(&before, &counter.look(), &["POST /v1/holds/{id}/release"]));
+    }
+    row("let a hold go that somebody waits for, and offer it to them", &passed, None, None);
 
     let mut refusals = Vec::new();
     let small = counter.sale(&organiser, 1, 0).await?;

@@ -14,20 +14,102 @@ pub mod want;
 use crate::auth::Buyer;
 use crate::catalogue::Offer;
 use crate::error::{Code, Result};
-use crate::id::{BookingId, EventId, HoldId, OfferId, OrderId, OrganisationId};
+use crate::id::{
+    BookingId, EventId, HoldId, NotAnId, OfferId, OrderId, OrganisationId, PackageId, ProductId, ServiceId,
+    StoreId,
+};
 use crate::message::Message;
 use crate::money::Money;
 use crate::pool::{Claim, Pool};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use want::{Want, add_up};
+
+/// What a basket is of: everything in it is sold by one of these.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// An event: tickets.
+    Event(EventId),
+    /// A vendor's service: times.
+    Service(ServiceId),
+    /// A store: products.
+    Store(StoreId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(id) => id.fmt(f),
+            Self::Service(id) => id.fmt(f),
+            Self::Store(id) => id.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for Subject {
+    type Err = NotAnId;
+    fn from_str(text: &str) -> std::result::Result<Self, NotAnId> {
+        let event = text.parse().map(Self::Event);
+        event.or_else(|_| text.parse().map(Self::Service)).or_else(|_| text.parse().map(Self::Store))
+    }
+}
+
+impl Subject {
+    /// The event, if it is of one.
+    #[must_use]
+    pub const fn event(self) -> Option<EventId> {
+        match self {
+            Self::Event(id) => Some(id),
+            Self::Service(_) | Self::Store(_) => None,
+        }
+    }
+}
+
+/// What a line is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Item {
+    /// A ticket type.
+    Offer(OfferId),
+    /// A package of a service.
+    Package(PackageId),
+    /// A product.
+    Product(ProductId),
+}
+
+impl Item {
+    /// The ticket type, if it is one.
+    #[must_use]
+    pub const fn offer(self) -> Option<OfferId> {
+        match self {
+            Self::Offer(id) => Some(id),
+            Self::Package(_) | Self::Product(_) => None,
+        }
+    }
+}
+
+/// A time that is booked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Slot {
+    /// From.
+    #[schema(value_type = String, format = DateTime)]
+    pub starts: Timestamp,
+    /// Until.
+    #[schema(value_type = String, format = DateTime)]
+    pub ends: Timestamp,
+}
 
 /// One line of a basket, priced.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Line {
-    /// The offer.
-    pub offer: OfferId,
-    /// The offer's name when it was quoted.
+    /// The offer, the package or the product.
+    #[serde(flatten)]
+    pub item: Item,
+    /// Its name when it was quoted.
     pub name: String,
     /// Places.
     pub quantity: u32,
@@ -35,6 +117,9 @@ pub struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Stalls")]
     pub section: Option<String>,
+    /// When, if it is a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
     /// Which seats, if it is of seats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(example = json!(["A-12", "A-13"]))]
@@ -63,8 +148,9 @@ pub struct Quote {
     pub buyer: Buyer,
     /// Who sells.
     pub organisation: OrganisationId,
-    /// What it admits to.
-    pub event: EventId,
+    /// What it is of.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// The lines.
     pub lines: Vec<Line>,
     /// Their sum.
@@ -102,8 +188,9 @@ pub struct Booking {
     pub buyer: Buyer,
     /// Who sold.
     pub organisation: OrganisationId,
-    /// What it admits to.
-    pub event: EventId,
+    /// What it is of.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// The lines.
     pub lines: Vec<Line>,
     /// What was paid.
@@ -112,6 +199,20 @@ pub struct Booking {
     pub claims: Vec<Claim>,
     /// Since when.
     pub confirmed: Timestamp,
+    /// The hold it moves to, or has moved to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<HoldId>,
+    /// The booking it was moved from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<BookingId>,
+}
+
+impl Booking {
+    /// The first of its times, if it is of times.
+    #[must_use]
+    pub fn starts(&self) -> Option<Timestamp> {
+        self.lines.iter().filter_map(|line| line.slot).map(|slot| slot.starts).min()
+    }
 }
 
 /// Who cancelled.
@@ -126,6 +227,8 @@ pub enum By {
     Event,
     /// The money was not to be had after all.
     Payment,
+    /// It was moved to another time: another booking took its place.
+    Moved,
 }
 
 /// The decision of one hold.
@@ -195,9 +298,54 @@ impl Register {
                 Err(Code::WrongState.because("this hold never became a booking"))
             }
             Self::Cancelled { .. } => Ok(None),
+            // Whoever cancels finishes the move first.
+            Self::Confirmed { booking } if booking.moving.is_some() => {
+                Err(Code::WrongState.because("it is being moved: repeat the request"))
+            }
             Self::Confirmed { booking } => {
                 let told = Message::BookingCancelled { booking: booking.id, order: booking.order };
                 Ok(Some((Self::Cancelled { booking: booking.clone(), by, at: now }, vec![told])))
+            }
+        }
+    }
+
+    /// Begins to move the booking to what another hold keeps. Repeating it changes nothing, also once it has moved there.
+    ///
+    /// # Errors
+    /// `wrong_state` if it never became a booking, was cancelled, or moves elsewhere.
+    pub fn move_to(&self, to: HoldId) -> Result<Option<(Self, Vec<Message>)>> {
+        match self {
+            Self::Ended { .. } | Self::Lost { .. } => {
+                Err(Code::WrongState.because("this hold never became a booking"))
+            }
+            Self::Confirmed { booking } | Self::Cancelled { booking, by: By::Moved, .. }
+                if booking.moving == Some(to) =>
+            {
+                Ok(None)
+            }
+            Self::Confirmed { booking } if booking.moving.is_none() => {
+                let booking = Booking { moving: Some(to), ..booking.clone() };
+                Ok(Some((Self::Confirmed { booking }, Vec::new())))
+            }
+            Self::Confirmed { .. } | Self::Cancelled { .. } => {
+                Err(Code::WrongState.because("it was cancelled or moved elsewhere"))
+            }
+        }
+    }
+
+    /// Ends the move to this hold: either that took its place, or nothing came of it. A move to elsewhere, begun since, is
+    /// left to those who know of it.
+    #[must_use]
+    pub fn moved(&self, to: HoldId, done: bool, now: Timestamp) -> Option<(Self, Vec<Message>)> {
+        match self {
+            Self::Ended { .. } | Self::Lost { .. } | Self::Cancelled { .. } => None,
+            Self::Confirmed { booking } if booking.moving != Some(to) => None,
+            Self::Confirmed { booking } if done => {
+                Some((Self::Cancelled { booking: booking.clone(), by: By::Moved, at: now }, Vec::new()))
+            }
+            Self::Confirmed { booking } => {
+                let booking = Booking { moving: None, ..booking.clone() };
+                Some((Self::Confirmed { booking }, Vec::new()))
             }
         }
     }
@@ -245,7 +393,7 @@ pub fn wanted<'a>(
 pub fn may_cancel(by: By, starts: Timestamp, now: Timestamp) -> Result<()> {
     match by {
         By::Buyer if now >= starts => Err(Code::WrongState.because("the event has begun")),
-        By::Buyer | By::Organiser | By::Event | By::Payment => Ok(()),
+        By::Buyer | By::Organiser | By::Event | By::Payment | By::Moved => Ok(()),
     }
 }
 
@@ -270,11 +418,13 @@ mod tests {
             order: OrderId::derive(&["o"]),
             buyer: Buyer::Guest(crate::id::GuestId::derive(&["g"])),
             organisation: OrganisationId::derive(&["org"]),
-            event: EventId::derive(&["e"]),
+            subject: Subject::Event(EventId::derive(&["e"])),
             lines: vec![],
             total: Money::new(0, "EUR".parse().unwrap()),
             claims: vec![],
             confirmed: at(0),
+            moving: None,
+            moved_from: None,
         }
     }
 
@@ -301,6 +451,36 @@ mod tests {
         assert_eq!(lost.lose(other, at(1)).unwrap_err(), Code::WrongState);
         assert_eq!(confirmed.lose(order, at(1)).unwrap_err(), Code::HoldDecided);
         assert_eq!(cancelled.lose(order, at(1)).unwrap_err(), Code::HoldDecided);
+    }
+
+    /// Every state × the transitions of a move.
+    #[test]
+    fn the_grid_of_a_move() {
+        let (to, other) = (HoldId::derive(&["to"]), HoldId::derive(&["other"]));
+        let (hold, order) = (booking().hold, booking().order);
+        let moving = |to: HoldId| Booking { moving: Some(to), ..booking() };
+        let ended = Register::Ended { hold, why: Ending::Expired, at: at(0) };
+        let lost = Register::Lost { hold, order, at: at(0) };
+        let still = Register::Confirmed { booking: booking() };
+        let under_way = Register::Confirmed { booking: moving(to) };
+        let gone = Register::Cancelled { booking: moving(to), by: By::Moved, at: at(0) };
+        let cancelled = Register::Cancelled { booking: booking(), by: By::Buyer, at: at(0) };
+
+        assert_eq!(still.move_to(to).unwrap().unwrap().0, under_way);
+        assert_eq!((under_way.move_to(to).unwrap(), gone.move_to(to).unwrap()), (None, None));
+        for no in [&ended, &lost, &cancelled] {
+            assert_eq!(no.move_to(to).unwrap_err(), Code::WrongState);
+        }
+        assert_eq!(under_way.move_to(other).unwrap_err(), Code::WrongState);
+        assert_eq!(gone.move_to(other).unwrap_err(), Code::WrongState);
+        assert_eq!(under_way.moved(to, true, at(0)).unwrap(), (gone.clone(), vec![]));
+        assert_eq!(under_way.moved(to, false, at(0)).unwrap(), (still.clone(), vec![]));
+        assert_eq!((under_way.moved(other, true, at(0)), under_way.moved(other, false, at(0))), (None, None));
+        for no in [&ended, &lost, &still, &gone, &cancelled] {
+            assert_eq!((no.moved(to, true, at(1)), no.moved(to, false, at(1))), (None, None));
+        }
+        assert_eq!(under_way.cancel(By::Buyer, at(1)).unwrap_err(), Code::WrongState);
+        assert_eq!(gone.cancel(By::Buyer, at(1)).unwrap(), None);
     }
 
     #[test]

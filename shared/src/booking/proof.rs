@@ -191,7 +191,7 @@ async fn missing(app: &App, opened: &Opened, lanes: &[Lane]) -> Result<Vec<Diffe
     let (pool, mut found, mut after) = (opened.pool(), Vec::new(), None);
     let numbers: HashMap<Key, u32> = (0..pool.lanes()).map(|lane| (pool.key(lane), lane)).collect();
     loop {
-        let query = Query::of(Listing::Second, opened.event);
+        let query = Query::of(Listing::Second, opened.subject);
         let (page, next): (Vec<Stored<Register>>, _) = app.db.list(&query, after).await?;
         for register in page {
             let Register::Confirmed { booking } = &register.value else { continue };

@@ -10,7 +10,7 @@
 
 use super::waitlist;
 use super::want::{Look, Want};
-use super::{Booking, By, CONFIRM_DAYS, Ending, Register, TOMBSTONE_DAYS};
+use super::{Booking, By, CONFIRM_DAYS, Ending, Quote, Register, Subject, TOMBSTONE_DAYS};
 use crate::app::App;
 use crate::catalogue;
 use crate::clock::sortable;
@@ -40,7 +40,7 @@ impl Item for Register {
         self.booking().map(|booking| (booking.buyer.to_string(), place(booking)))
     }
     fn second(&self) -> Option<(String, String)> {
-        self.booking().map(|booking| (booking.event.to_string(), place(booking)))
+        self.booking().map(|booking| (booking.subject.to_string(), place(booking)))
     }
     fn forget(&self) -> Option<Timestamp> {
         match self {
@@ -536,9 +536,7 @@ pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
     if now.duration_since(quote.expires) > SignedDuration::from_hours(24 * CONFIRM_DAYS) {
         end(&app.db, holder, Ending::Expired, now).await?;
     }
-    let programme = app.programme(quote.event).await?;
-    let off =
-        order.is_cancelled() || matches!(programme.event.state, crate::catalogue::State::Cancelled { .. });
+    let off = order.is_cancelled() || called_off(app, quote.subject, false).await?;
     let mut decided = match off {
         true => end(&app.db, holder, Ending::Released, now).await?,
         false => confirm(app, holder, &quote.claims, order, now).await?,
@@ -559,7 +557,7 @@ pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
         // Calling an event off writes the event and then lists its bookings: either that list has this one, or this
         // look sees the event called off. It comes after every delivery, so a crash before it loses nothing.
         Register::Confirmed { booking } => {
-            if called_off(app, quote.event).await? {
+            if called_off(app, quote.subject, true).await? {
                 let (stored, _) = self::booking(&app.db, booking.id).await?;
                 app.db.change(stored, now, |register| register.cancel(By::Event, now)).await?;
             }
@@ -586,19 +584,109 @@ async fn confirm(
         order: order.id,
         buyer: quote.buyer,
         organisation: quote.organisation,
-        event: quote.event,
+        subject: quote.subject,
         lines: quote.lines.clone(),
         total: quote.total,
         claims: claims.to_vec(),
         confirmed: now,
+        moving: None,
+        moved_from: None,
     };
     let told = Message::BookingConfirmed { booking: booking.id, order: order.id };
     Ok(app.db.put_new(Register::Confirmed { booking }, vec![told], now).await?.stored().value)
 }
 
-async fn called_off(app: &App, event: EventId) -> Result<bool> {
-    let event = catalogue::store::event(&app.db, event).await?;
-    Ok(matches!(event.value.state, catalogue::State::Cancelled { .. }))
+/// Moves a booking to what another hold keeps: that is booked first, then the old places go back. Three writes, each of which
+/// says what is to come: the old register that it moves (so that it can move to one place only, and cannot be cancelled
+/// meanwhile), the new register, and the old one's end. Whoever finds it half done finishes it: see [`finish_move`].
+///
+/// # Errors
+/// `hold_gone` if the new hold has ended; `wrong_state` if the booking was cancelled or moved elsewhere; the store's own.
+pub async fn reschedule(app: &App, old: Stored<Register>, to: &Quote, now: Timestamp) -> Result<Register> {
+    let holder =
+        HoldKey::of(to.hold).ok_or_else(|| Code::Internal.caused_by("a quote's hold has a foreign id"))?;
+    let ended = register_of(&app.db, holder).await?.is_some_and(|known| known.value.booking().is_none());
+    if to.expires <= now || ended {
+        return Code::HoldGone.refuse();
+    }
+    let Some(from) = old.value.booking().cloned() else { return Code::NotFound.refuse() };
+    let old = match from.moving {
+        Some(other) if other != to.hold => finish_move(app, old, now).await?,
+        Some(_) | None => old,
+    };
+    let old = app.db.change(old, now, |register| register.move_to(to.hold)).await?;
+    let moved = Booking {
+        id: BookingId::from_uuid(to.hold.uuid()),
+        hold: to.hold,
+        lines: to.lines.clone(),
+        claims: to.claims.clone(),
+        confirmed: now,
+        moving: None,
+        moved_from: Some(from.id),
+        ..from.clone()
+    };
+    let told = Message::BookingMoved { from: from.id, to: moved.id, order: from.order };
+    let new = app.db.put_new(Register::Confirmed { booking: moved }, vec![told], now).await?.stored();
+    finish_move(app, old, now).await?;
+    match new.value {
+        Register::Confirmed { .. } | Register::Cancelled { .. } => Ok(new.value),
+        Register::Ended { .. } | Register::Lost { .. } => Code::HoldGone.refuse(),
+    }
+}
+
+/// Finishes a move that was begun: if the new hold became a booking, the old one ends and its places go back; if not, it never
+/// will, and the old one stays. A booking that does not move is left alone.
+///
+/// # Errors
+/// The store's own.
+pub async fn finish_move(app: &App, old: Stored<Register>, now: Timestamp) -> Result<Stored<Register>> {
+    let Some(booking) = old.value.booking().cloned() else { return Ok(old) };
+    let Some(to) = booking.moving else { return Ok(old) };
+    let Some(holder) = HoldKey::of(to) else { return Ok(old) };
+    let moved = end(&app.db, holder, Ending::Released, now).await?.booking().is_some();
+    let old = app.db.change(old, now, |register| Ok(register.moved(to, moved, now))).await?;
+    if moved && let Some(holder) = HoldKey::of(booking.hold) {
+        give_back(app, holder, &booking.claims).await?;
+    }
+    Ok(old)
+}
+
+/// Whether what was sold will not take place, as it was seen lately or (`anew`) as it is.
+async fn called_off(app: &App, subject: Subject, anew: bool) -> Result<bool> {
+    let Subject::Event(id) = subject else { return Ok(false) };
+    let state = match anew {
+        true => catalogue::store::event(&app.db, id).await?.value.state,
+        false => app.programme(id).await?.event.state,
+    };
+    Ok(matches!(state, catalogue::State::Cancelled { .. }))
+}
+
+/// What an order's hold had taken, once more: the same seats and times, as many places.
+async fn again_wanted(app: &App, order: &Order) -> Result<Vec<(Pool, Want)>> {
+    let quote = &order.quote;
+    let Subject::Event(event) = quote.subject else {
+        return Ok(Want::all_again(&quote.claims));
+    };
+    let programme = app.programme(event).await?;
+    let (mut lines, mut celled) = (Vec::new(), Vec::<Pool>::new());
+    for line in &quote.lines {
+        let offer = programme.offers.iter().find(|offer| Some(offer.id) == line.item.offer());
+        let offer = offer.ok_or(Code::NotFound)?;
+        let pool = app.opened(offer.pool).await?.pool();
+        let want = match pool {
+            Pool::Places { .. } | Pool::Allowance { .. } | Pool::Hours { .. } => {
+                Some(Want::Places(line.quantity))
+            }
+            // The same seats, once for all lines.
+            Pool::Seats { .. } if celled.iter().any(|known| known.is(&pool)) => None,
+            Pool::Seats { .. } => {
+                celled.push(pool);
+                Some(Want::again(&pool, &quote.claims))
+            }
+        };
+        lines.push((offer, line.quantity, pool, want));
+    }
+    super::wanted(lines, &tag(app, &quote.buyer.to_string()))
 }
 
 /// One fresh hold for money that came late, and its confirmation, if there is something to be had.
@@ -607,31 +695,22 @@ async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Res
     if register_of(&app.db, holder).await?.is_some() {
         return Ok(());
     }
-    let programme = app.programme(order.quote.event).await?;
-    let (mut lines, mut celled) = (Vec::new(), Vec::<Pool>::new());
-    for line in &order.quote.lines {
-        let offer = programme.offers.iter().find(|offer| offer.id == line.offer).ok_or(Code::NotFound)?;
-        let pool = app.opened(offer.pool).await?.pool();
-        let want = match pool {
-            Pool::Places { .. } | Pool::Allowance { .. } => Some(Want::Places(line.quantity)),
-            // The same seats, once for all lines.
-            Pool::Seats { .. } if celled.iter().any(|known| known.is(&pool)) => None,
-            Pool::Seats { .. } => {
-                celled.push(pool);
-                Some(Want::again(&pool, &order.quote.claims))
-            }
-        };
-        lines.push((offer, line.quantity, pool, want));
-    }
-    let wants = super::wanted(lines, &tag(app, &order.quote.buyer.to_string()))?;
+    let wants = again_wanted(app, order).await?;
     let until = now + SignedDuration::from_mins(10);
     let wish =
         Wish { holder, wants: &wants, until, print: 0, replaces: &[], around: &[], turn: Turn::default() };
     let claims = match hold(app, &wish, now).await {
         Ok(claims) => claims,
         Err(refusal)
-            if [Code::SoldOut, Code::SeatTaken, Code::LimitReached, Code::HoldGone, Code::HoldDecided]
-                .contains(&refusal.code) =>
+            if [
+                Code::SoldOut,
+                Code::SeatTaken,
+                Code::SlotTaken,
+                Code::LimitReached,
+                Code::HoldGone,
+                Code::HoldDecided,
+            ]
+            .contains(&refusal.code) =>
         {
             return Ok(());
         }
@@ -665,15 +744,17 @@ pub async fn own_holds(app: &App, pool: &Pool, buyer: &str, now: Timestamp) -> R
 }
 
 /// Tidies one pool: ends holds whose time is over, gives their places back, notes sold ones as sold. Answers with how
-/// many places came back.
+/// many places came back, and whether a lane is kept for people who wait.
 ///
 /// # Errors
 /// The store's own. Lost races are left to the next sweep.
-pub async fn tidy(app: &App, pool: &Pool, now: Timestamp) -> Result<u32> {
-    tidy_lanes(app, pool, &read(&app.db, pool).await?, now).await
+pub async fn tidy(app: &App, pool: &Pool, now: Timestamp) -> Result<(u32, bool)> {
+    let lanes = read(&app.db, pool).await?;
+    let kept = lanes.iter().any(|lane| lane.waited.is_some());
+    Ok((tidy_lanes(app, pool, &lanes, now).await?, kept))
 }
 
-/// As [`tidy`], for lanes that were read a moment ago.
+/// As [`tidy`], for lanes that were read a moment ago. Answers with how many places came back.
 ///
 /// # Errors
 /// As [`tidy`].

@@ -34,6 +34,25 @@ impl Want {
         Self::Cells(mine(pool, claims))
     }
 
+    /// What these claims have, pool by pool: to take just that again.
+    #[must_use]
+    pub fn all_again(claims: &[Claim]) -> Vec<(Pool, Self)> {
+        let mut wants: Vec<(Pool, Self)> = Vec::new();
+        for claim in claims {
+            let Some(pool) = claim.pool() else { continue };
+            let want = match claim.m.cells.is_empty() {
+                true => Self::Places(claim.m.quantity),
+                false => Self::again(&pool, std::slice::from_ref(claim)),
+            };
+            match wants.iter_mut().find(|(known, _)| known.is(&pool)) {
+                // Of one pool are places or cells, never both, and no cell twice.
+                Some((_, known)) => known.add(want).unwrap_or_default(),
+                None => wants.push((pool, want)),
+            }
+        }
+        wants
+    }
+
     /// How many places.
     #[must_use]
     pub fn quantity(&self) -> u32 {
@@ -153,6 +172,7 @@ impl Want {
     pub fn refusal(&self, pool: &Pool, lanes: &[Lane], look: &Look<'_>) -> Refusal {
         let sold_out = match pool {
             Pool::Places { .. } | Pool::Seats { .. } => Code::SoldOut,
+            Pool::Hours { .. } => Code::SlotTaken,
             Pool::Allowance { .. } => Code::LimitReached,
         };
         let waited = |refusal: Refusal| match lanes.iter().any(|lane| lane.waited.is_some()) {

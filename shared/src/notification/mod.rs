@@ -24,6 +24,8 @@ pub enum Kind {
     EventChanged,
     /// Places are kept for somebody who waited.
     WaitlistOffer,
+    /// A booking was moved to another time.
+    Moved,
     /// An application was approved.
     Approved,
     /// An application was declined.
@@ -42,6 +44,7 @@ impl Kind {
             Self::PlacesGone => "places_gone",
             Self::EventChanged => "event_changed",
             Self::WaitlistOffer => "waitlist_offer",
+            Self::Moved => "moved",
             Self::Approved => "approved",
             Self::Declined => "declined",
         }

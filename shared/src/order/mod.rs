@@ -181,6 +181,17 @@ impl Order {
         }
     }
 
+    /// Another booking took the place of its own.
+    #[must_use]
+    pub fn moved(&self, from: BookingId, to: BookingId) -> Option<Self> {
+        match self.state {
+            State::Confirmed { booking, at } if booking == from => {
+                Some(Self { state: State::Confirmed { booking: to, at }, ..self.clone() })
+            }
+            State::Pending | State::Confirmed { .. } | State::Cancelled { .. } => None,
+        }
+    }
+
     /// It ends, because of something that happened elsewhere.
     #[must_use]
     pub fn end(&self, reason: Reason, now: Timestamp) -> Option<Self> {
@@ -235,6 +246,7 @@ impl Order {
 pub(crate) mod tests {
     use super::*;
     use crate::auth::Buyer;
+    use crate::booking::Subject;
     use crate::id::{EventId, GuestId, HoldId, OrganisationId};
     use crate::money::Money;
 
@@ -247,7 +259,7 @@ pub(crate) mod tests {
             hold: HoldId::derive(&["h"]),
             buyer: Buyer::Guest(GuestId::derive(&["g"])),
             organisation: OrganisationId::derive(&["o"]),
-            event: EventId::derive(&["e"]),
+            subject: Subject::Event(EventId::derive(&["e"])),
             lines: vec![],
             total: Money::new(amount, "EUR".parse().unwrap()),
             claims: vec![],

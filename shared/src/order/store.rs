@@ -2,7 +2,7 @@
 //!
 //! | item | pk | sk | g1 | g2 |
 //! |---|---|---|---|---|
-//! | order | order id | `-` | buyer, by placing | event, by placing |
+//! | order | order id | `-` | buyer, by placing | what it is of, by placing |
 
 use super::Order;
 use crate::app::App;
@@ -25,7 +25,7 @@ impl Item for Order {
         Some((self.quote.buyer.to_string(), place(self)))
     }
     fn second(&self) -> Option<(String, String)> {
-        Some((self.quote.event.to_string(), place(self)))
+        Some((self.quote.subject.to_string(), place(self)))
     }
 }
 

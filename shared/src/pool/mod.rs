@@ -19,7 +19,7 @@
 pub mod store;
 
 use crate::db::Key;
-use crate::id::{HoldId, OfferId, PoolId};
+use crate::id::{HoldId, OfferId, PoolId, ServiceId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -310,6 +310,14 @@ pub enum Pool {
         /// How many lanes it has, 1 or more.
         lanes: u32,
     },
+    /// Times: half days of one unit of a service, a cell a quarter of an hour (see [`crate::vendor`]). A lane is made by its
+    /// first use.
+    Hours {
+        /// Whose.
+        service: ServiceId,
+        /// Which of its units, from 0.
+        unit: u8,
+    },
     /// What one buyer may still take of one offer. One lane, made by its first use.
     Allowance {
         /// Of which offer.
@@ -335,7 +343,8 @@ impl Pool {
     pub const fn lanes(&self) -> u32 {
         match self {
             Self::Places { lanes, .. } | Self::Seats { lanes, .. } => *lanes,
-            Self::Allowance { .. } => 1,
+            // Half days have no end; nobody looks through all of them.
+            Self::Hours { .. } | Self::Allowance { .. } => 1,
         }
     }
 
@@ -358,12 +367,19 @@ impl Pool {
         })
     }
 
+    /// The partitions of these lanes.
+    #[must_use]
+    pub fn names(&self, lanes: &std::ops::RangeInclusive<u32>) -> Vec<String> {
+        let partitions = lanes.start() / LANES_PER_PARTITION..=lanes.end() / LANES_PER_PARTITION;
+        partitions.map(|partition| self.partition(partition)).collect()
+    }
+
     /// Its id, if it is one that was opened with its lanes.
     #[must_use]
     pub const fn opened(&self) -> Option<PoolId> {
         match self {
             Self::Places { id, .. } | Self::Seats { id, .. } => Some(*id),
-            Self::Allowance { .. } => None,
+            Self::Hours { .. } | Self::Allowance { .. } => None,
         }
     }
 
@@ -376,6 +392,7 @@ impl Pool {
     fn partition(&self, partition: u32) -> String {
         match self {
             Self::Places { id, .. } | Self::Seats { id, .. } => format!("{id}#{partition}"),
+            Self::Hours { service, unit } => format!("{service}/{unit}#{partition}"),
             Self::Allowance { offer, buyer, .. } => format!("{offer}#{}", URL_SAFE_NO_PAD.encode(buyer)),
         }
     }
@@ -497,13 +514,16 @@ impl Claim {
         Key::new(&self.p, &self.l)
     }
 
-    /// The pool, as far as the claim knows it, if it was opened with its lanes.
+    /// The pool, as far as the claim knows it; nothing for an allowance.
     #[must_use]
-    pub fn pool(&self) -> Option<(Pool, PoolId)> {
-        let id: PoolId = self.p.split_once('#')?.0.parse().ok()?;
-        let lanes = self.lane()? + 1;
+    pub fn pool(&self) -> Option<Pool> {
+        let (name, _) = self.p.split_once('#')?;
+        if let Some((service, unit)) = name.split_once('/') {
+            return Some(Pool::Hours { service: service.parse().ok()?, unit: unit.parse().ok()? });
+        }
+        let (id, lanes) = (name.parse().ok()?, self.lane()? + 1);
         let seated = !self.m.cells.is_empty();
-        Some((if seated { Pool::Seats { id, lanes } } else { Pool::Places { id, lanes } }, id))
+        Some(if seated { Pool::Seats { id, lanes } } else { Pool::Places { id, lanes } })
     }
 
     /// The lane's number.

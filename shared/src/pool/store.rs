@@ -9,19 +9,24 @@
 
 use super::{Cells, Claim, HoldKey, Lane, MAX_CELLS, Mark, Pool, Turn, even, lanes_for, respread};
 use crate::app::App;
+use crate::booking::Subject;
 use crate::db::{Attributes, Db, Key, Table, store_error};
 use crate::error::{Code, Refusal, Result};
-use crate::id::{EventId, PoolId};
+use crate::id::PoolId;
+use crate::vendor;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The partition that lists the opened pools, for the sweep.
 const OPENED: &str = "opened";
+/// How long a half day is kept after it is over, seconds.
+const HOURS_KEPT: i64 = 400 * 86_400;
 /// How long what was read of an opened pool is believed, milliseconds.
 pub const FRESH_MS: i128 = 2_000;
 
@@ -147,6 +152,12 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
         }
         // The cells say whether there is room.
         Pool::Seats { .. } => update.set.push(format!("a = a - {net}")),
+        Pool::Hours { .. } => {
+            let (all, end) =
+                (update.number('l', MAX_CELLS), update.number('e', vendor::lane_end(lane) + HOURS_KEPT));
+            update.names.insert("#ttl".to_owned(), "ttl".to_owned());
+            update.set.push(format!("a = if_not_exists(a, {all}) - {net}, #ttl = {end}"));
+        }
         Pool::Allowance { limit, .. } => {
             let limit = update.number('l', limit);
             update.set.push(format!("a = if_not_exists(a, {limit}) - {net}"));
@@ -212,7 +223,7 @@ pub async fn release(db: &Db, holder: HoldKey, claim: &Claim) -> Result<Back> {
     let (held, sold) = (update.number('m', claim.m.number()), update.number('s', claim.m.sold().number()));
     update.set.push(format!("a = a + {back}"));
     update.demand.push(format!("({entry} = {held} OR {entry} = {sold})"));
-    if claim.pool().is_some() {
+    if claim.pool().is_some_and(|pool| pool.opened().is_some()) {
         update.demand.push("attribute_not_exists(w)".to_owned());
     }
     update.remove.push(entry);
@@ -283,8 +294,24 @@ pub async fn read(db: &Db, pool: &Pool) -> Result<Vec<Lane>> {
 /// # Errors
 /// `opening` if it is missing; `unavailable` when the store does not answer.
 pub async fn read_one(db: &Db, pool: &Pool, lane: u32) -> Result<Lane> {
-    let item = get(db, pool.key(lane), true).await?;
-    item.map_or_else(|| Code::Opening.refuse(), |item| read_lane(lane, &item))
+    match (get(db, pool.key(lane), true).await?, pool) {
+        (Some(item), _) => read_lane(lane, &item),
+        (None, Pool::Hours { .. }) => {
+            Ok(Lane { number: lane, capacity: MAX_CELLS, available: MAX_CELLS, ..Lane::default() })
+        }
+        (None, Pool::Places { .. } | Pool::Seats { .. } | Pool::Allowance { .. }) => Code::Opening.refuse(),
+    }
+}
+
+/// Reads the lanes of these numbers that there are, strongly consistent.
+///
+/// # Errors
+/// `unavailable` when the store does not answer.
+pub async fn read_between(db: &Db, pool: &Pool, lanes: RangeInclusive<u32>) -> Result<Vec<Lane>> {
+    let pages = try_join_all(pool.names(&lanes).into_iter().map(|partition| partition_lanes(db, partition)));
+    let mut found: Vec<Lane> = pages.await?.into_iter().flatten().collect();
+    found.retain(|lane| lanes.contains(&lane.number));
+    Ok(found)
 }
 
 /// Reads one item of the table.
@@ -387,8 +414,8 @@ pub async fn left(db: &Db, hints: &Hints, pool: &Pool, now: Timestamp) -> Result
 pub struct Opened {
     /// Which.
     pub id: PoolId,
-    /// Whose event.
-    pub event: EventId,
+    /// What it is of.
+    pub subject: Subject,
     /// How many places in all.
     pub capacity: u32,
     /// How many lanes; never fewer than before.
@@ -432,15 +459,15 @@ impl Opened {
 
     fn read(item: &Attributes) -> Result<Self> {
         let text = |name: &str| item.get(name).and_then(|text| text.as_s().ok());
-        let (id, event) =
+        let (id, subject) =
             (text("sk").and_then(|id| id.parse().ok()), text("e").and_then(|id| id.parse().ok()));
-        let (Some(id), Some(event)) = (id, event) else {
+        let (Some(id), Some(subject)) = (id, subject) else {
             return Err(malformed("an opened pool is not readable"));
         };
         let (capacity, lanes) = (number_of(item, "c")?, number_of(item, "n")?);
         Ok(Self {
             id,
-            event,
+            subject,
             capacity,
             lanes,
             seated: item.contains_key("seated"),
@@ -489,10 +516,11 @@ fn told_key(pool: &Pool) -> Key {
 ///
 /// # Errors
 /// `unavailable` when the store does not answer; what is missing is made by the next call.
-pub async fn open(db: &Db, id: PoolId, event: EventId, capacity: u32, until: Timestamp) -> Result<()> {
+pub async fn open(db: &Db, id: PoolId, subject: Subject, capacity: u32, until: Timestamp) -> Result<()> {
     let lanes = lanes_for(capacity);
     make_lanes(db, id, (0..).zip(even(capacity, lanes)).map(|lane| (lane, Cells::NONE))).await?;
-    note_opened(db, Opened { id, event, capacity, lanes, seated: false, waited: Waited::Not(0) }, until).await
+    note_opened(db, Opened { id, subject, capacity, lanes, seated: false, waited: Waited::Not(0) }, until)
+        .await
 }
 
 /// Makes the lanes of seats, each with its cells and those of them that are blocked, as [`open`] does.
@@ -502,7 +530,7 @@ pub async fn open(db: &Db, id: PoolId, event: EventId, capacity: u32, until: Tim
 pub async fn open_seats(
     db: &Db,
     id: PoolId,
-    event: EventId,
+    subject: Subject,
     opening: &[(Cells, Cells)],
     until: Timestamp,
 ) -> Result<()> {
@@ -512,7 +540,7 @@ pub async fn open_seats(
     let lanes: Vec<_> = (0..).zip(opening).map(lane).collect();
     let capacity = lanes.iter().map(|((_, capacity), _)| capacity).sum();
     let opened =
-        Opened { id, event, capacity, lanes: lanes.len() as u32, seated: true, waited: Waited::Not(0) };
+        Opened { id, subject, capacity, lanes: lanes.len() as u32, seated: true, waited: Waited::Not(0) };
     make_lanes(db, id, lanes.into_iter()).await?;
     note_opened(db, opened, until).await
 }
@@ -522,7 +550,7 @@ async fn note_opened(db: &Db, opened: Opened, until: Timestamp) -> Result<()> {
     let mut rest = HashMap::from([
         ("c".to_owned(), number(opened.capacity.into())),
         ("n".to_owned(), number(opened.lanes.into())),
-        ("e".to_owned(), AttributeValue::S(opened.event.to_string())),
+        ("e".to_owned(), AttributeValue::S(opened.subject.to_string())),
         ("w".to_owned(), number(0)),
         ("ttl".to_owned(), number(until.as_second())),
     ]);
@@ -655,16 +683,21 @@ pub async fn keep(db: &Db, id: PoolId) -> Result<()> {
     Code::Busy.refuse()
 }
 
-/// Leaves a pool to everybody again. `known` must have been read before nobody was found waiting; false if somebody began
-/// to wait anew since.
+/// Notes that a pool is not to be kept any more: whoever begins to wait from here on keeps it anew. `known` must have been
+/// read before nobody was found waiting; false if it is not as it was.
 ///
 /// # Errors
 /// The store's own.
-pub async fn keep_no_more(db: &Db, known: &Opened) -> Result<bool> {
-    let Waited::Is(times) = known.waited else { return Ok(true) };
-    if !turn(db, known, Waited::Not(times)).await? {
-        return Ok(false);
-    }
+pub async fn keep_no_more(db: &Db, known: &Opened, times: u64) -> Result<bool> {
+    turn(db, known, Waited::Not(times)).await
+}
+
+/// Leaves lanes to everybody that are kept for a line of so many times ago, or an earlier one. Only once
+/// [`keep_no_more`] has been noted, and nobody who came before the note was found after it.
+///
+/// # Errors
+/// The store's own.
+pub async fn unflag(db: &Db, known: &Opened, times: u64) -> Result<()> {
     let pool = known.pool();
     let lanes = read(db, &opened_pool(db, known.id).await?.pool()).await?;
     let flagged = lanes.iter().filter(|lane| lane.waited.is_some_and(|waited| waited <= times));
@@ -676,7 +709,7 @@ pub async fn keep_no_more(db: &Db, known: &Opened) -> Result<bool> {
         update.write(db, &pool.key(lane.number)).await
     }))
     .await?;
-    Ok(true)
+    Ok(())
 }
 
 async fn turn(db: &Db, known: &Opened, next: Waited) -> Result<bool> {
@@ -897,7 +930,11 @@ impl Hints {
 
     /// Notes what a lane has left.
     pub fn saw(&self, pool: &Pool, lane: u32, available: u32) {
-        self.with(pool, |hint| hint.lanes[lane as usize] = Some(available));
+        self.with(pool, |hint| {
+            if let Some(known) = hint.lanes.get_mut(lane as usize) {
+                *known = Some(available);
+            }
+        });
     }
 
     /// Notes that `quantity` places were not to be had in these lanes.

@@ -14,6 +14,7 @@ use stateright::semantics::{ConsistencyTester, LinearizabilityTester, Sequential
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tessera::app::{App, Process};
+use tessera::booking::Subject;
 use tessera::booking::store::{Wish, clear, hold, let_go};
 use tessera::booking::want::Want;
 use tessera::config::Config;
@@ -200,7 +201,9 @@ impl Engine {
     async fn pool(&self, kind: &Kind, seed: u64) -> Pool {
         let (db, now) = (&self.app.db, self.app.clock.now());
         let (id, capacity) = (PoolId::derive(&[kind.name, &seed.to_string()]), kind.lanes * LANE_CAPACITY);
-        open(db, id, EventId::derive(&[kind.name]), capacity, later(now)).await.expect("a pool");
+        open(db, id, Subject::Event(EventId::derive(&[kind.name])), capacity, later(now))
+            .await
+            .expect("a pool");
         let pool = Pool::Places { id, lanes: kind.lanes };
         for lane in 0..kind.lanes {
             let free = kind.free.iter().find(|(number, _)| *number == lane).map_or(0, |(_, free)| *free);

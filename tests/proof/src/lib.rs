@@ -1,8 +1,9 @@
-//! Three proofs of the capacity engine, each of a kind that the others cannot give.
+//! Four proofs of the capacity engine, each of a kind that the others cannot give.
 //!
 //! | module | what it checks | how |
 //! |---|---|---|
 //! | [`model`] | the design: every interleaving of store calls, crashes and repeated messages, in small worlds | stateright visits every state |
+//! | [`line`], [`moving`] | the waitlist's hand-over and the moving of a booking, as [`replay`] runs them | the same |
 //! | [`histories`] | the engine itself on a local home | recorded histories are checked for linearizability |
 //! | [`simulate`] | what a sale at 20,000 requests a second costs | a simulation of discrete events, with the real lane-choosing code |
 //!
@@ -18,7 +19,10 @@
 )]
 
 pub mod histories;
+pub mod line;
 pub mod model;
+pub mod moving;
+pub mod replay;
 pub mod simulate;
 
 /// How much is checked.

@@ -1,7 +1,7 @@
 //! Runs the proofs and prints what was checked.
 
 use clap::{Parser, Subcommand};
-use tessera_proof::{Size, histories, model, simulate};
+use tessera_proof::{Size, histories, line, model, moving, replay, simulate};
 
 #[derive(Parser)]
 #[command(about = "Proofs of the capacity engine")]
@@ -17,6 +17,8 @@ struct Arguments {
 enum Proof {
     /// Check the design in every interleaving of small worlds.
     Model,
+    /// Check the waitlist's hand-over, and the moving of a booking.
+    Line,
     /// Check recorded histories of the engine for linearizability.
     Histories,
     /// Simulate a sale at 20,000 requests a second.
@@ -27,6 +29,11 @@ fn main() -> std::process::ExitCode {
     let Arguments { proof, size } = Arguments::parse();
     let holds = match proof {
         Proof::Model => model::print(size),
+        Proof::Line => {
+            let (line, moving) =
+                (replay::print::<line::Scenario>(size), replay::print::<moving::Scenario>(size));
+            line && moving
+        }
         Proof::Histories => histories::print(size),
         Proof::Simulate => simulate::print(size),
     };

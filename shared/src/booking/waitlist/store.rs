@@ -13,7 +13,7 @@ use super::{Offered, Place, State, Waiter};
 use crate::app::App;
 use crate::booking::store::{Wish, end, give_back, hold, register_of, tag};
 use crate::booking::want::Want;
-use crate::booking::{Ending, Register};
+use crate::booking::{Ending, Register, Subject};
 use crate::catalogue::Offer;
 use crate::catalogue::store::Programme;
 use crate::clock::sortable;
@@ -22,13 +22,12 @@ use crate::error::{Code, Result};
 use crate::id::{EventId, OfferId, PoolId, WaiterId};
 use crate::message::Message;
 use crate::pool::store::{
-    LaneWrite, Outcome, Waited, keep, keep_no_more, opened_pool, read, read_one, write,
+    LaneWrite, Opened, Outcome, Waited, keep, keep_no_more, opened_pool, read, read_one, unflag, write,
 };
 use crate::pool::{Claim, HoldKey, Lane, Mark, Pool, Turn, within_reach};
 use crate::seating::Party;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Arc;
 
 /// How long somebody has to accept and order, at most: two hours, and never past the end of the sale.
 pub const OFFER_MINUTES: i64 = 120;
@@ -119,7 +118,8 @@ async fn choices<'a>(
 pub async fn fits_somebody(app: &App, pool: &Pool, lanes: &[Lane], now: Timestamp) -> Result<bool> {
     let Some(id) = pool.opened() else { return Ok(false) };
     let reach = within_reach(lanes, &[], now);
-    let programme = app.programme(app.opened(id).await?.event).await?;
+    let Subject::Event(event) = app.opened(id).await?.subject else { return Ok(false) };
+    let programme = app.programme(event).await?;
     for place in in_line(&app.db, programme.event.id).await? {
         let Place { offers, quantity, .. } = place.value;
         let choices = choices(app, &programme, &offers, quantity, now).await?;
@@ -191,10 +191,13 @@ pub fn pass_on<'a>(app: &'a App, claim: &'a Claim, lane: Lane, holder: HoldKey) 
 }
 
 async fn passing_on(app: &App, claim: &Claim, mut lane: Lane, holder: HoldKey) -> Result<()> {
+    let opened = claim.pool().and_then(|pool| Some((pool, pool.opened()?)));
     let (pool, id) =
-        claim.pool().ok_or_else(|| Code::Internal.caused_by("a claim on a pool that was never opened"))?;
+        opened.ok_or_else(|| Code::Internal.caused_by("a claim on a pool that was never opened"))?;
     let (mut dead, mut done) = (holder, false);
-    let event = app.opened(id).await?.event;
+    let Subject::Event(event) = app.opened(id).await?.subject else {
+        return Err(Code::Internal.caused_by("only an event's pools are waited for"));
+    };
     for _ in 0..24 {
         let now = app.clock.now();
         let Some(mark) = lane.entries.get(&dead).copied() else {
@@ -398,20 +401,35 @@ async fn settle(app: &App, event: EventId) -> Result<()> {
             Err(refusal) if refusal.code == Code::Opening => continue,
             known => known?,
         };
-        let Waited::Is(_) = known.waited else { continue };
-        if !waits(app, &programme, id).await?
-            && keep_no_more(&app.db, &known).await?
-            && waits(app, &programme, id).await?
-        {
-            // Somebody came into the line in between, and found the pool kept as they expected.
-            keep(&app.db, id).await?;
+        let Waited::Is(times) = known.waited else { continue };
+        if !waits(app, &programme, id).await? && keep_no_more(&app.db, &known, times).await? {
+            leave_to_all(app, &programme, &known, times).await?;
         }
     }
     Ok(())
 }
 
+/// The tidy's look at a pool that is noted as not kept, though a lane still is: whoever left it to everybody died half-way.
+///
+/// # Errors
+/// The store's own.
+pub async fn finish_leaving(app: &App, known: &Opened, times: u64) -> Result<()> {
+    let Subject::Event(event) = known.subject else { return Ok(()) };
+    let programme = app.programme(event).await?;
+    leave_to_all(app, &programme, known, times).await
+}
+
+/// The lanes follow the note. Whoever came into the line before the note was changed found the pool kept, and must find it
+/// so; whoever came after it keeps the lanes anew.
+async fn leave_to_all(app: &App, programme: &Programme, known: &Opened, times: u64) -> Result<()> {
+    match waits(app, programme, known.id).await? {
+        true => keep(&app.db, known.id).await,
+        false => unflag(&app.db, known, times).await,
+    }
+}
+
 /// Whether anybody in line would take places of this pool.
-async fn waits(app: &App, programme: &Arc<Programme>, pool: PoolId) -> Result<bool> {
+async fn waits(app: &App, programme: &Programme, pool: PoolId) -> Result<bool> {
     let offers: Vec<OfferId> =
         programme.offers.iter().filter(|offer| offer.pool == pool).map(|offer| offer.id).collect();
     let (query, mut after) = (Query::of(Listing::Primary, line(programme.event.id)).limit(DEPTH), None);

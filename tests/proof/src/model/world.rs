@@ -6,7 +6,7 @@ use crate::model::Rule;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use tessera::auth::Buyer;
-use tessera::booking::{Booking, By, Ending, Register};
+use tessera::booking::{Booking, By, Ending, Register, Subject};
 use tessera::id::{BookingId, EventId, GuestId, HoldId, OrderId, OrganisationId};
 use tessera::money::Money;
 use tessera::pool::{HoldKey, Lane, Mark};
@@ -243,11 +243,13 @@ fn register(fate: &Fate) -> Register {
         order: order(),
         buyer: Buyer::Guest(GuestId::from_uuid(hold.uuid())),
         organisation: OrganisationId::from_uuid(hold.uuid()),
-        event: EventId::from_uuid(hold.uuid()),
+        subject: Subject::Event(EventId::from_uuid(hold.uuid())),
         lines: Vec::new(),
         total: Money::new(0, "EUR".parse().unwrap()),
         claims: Vec::new(),
         confirmed: at(0),
+        moving: None,
+        moved_from: None,
     };
     match fate {
         Fate::Ended => Register::Ended { hold, why: Ending::Expired, at: at(0) },

@@ -1,0 +1,184 @@
+//! Times of a vendor's service: held like anything else, and moved in one step.
+
+use crate::basket::Ask;
+use crate::hold::{Held, promised};
+use axum::Json;
+use axum::extract::State;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use tessera::app::App;
+use tessera::auth::{Buyer, MaybeBuyer};
+use tessera::booking::store::{self, Wish, hold};
+use tessera::booking::want::Want;
+use tessera::booking::{Item, Line, Quote, Slot, Subject};
+use tessera::error::{Code, Refusal, Result};
+use tessera::http::{Input, Path};
+use tessera::id::{BookingId, PackageId};
+use tessera::pool::{HoldKey, Pool, Turn};
+use tessera::sign::Purpose;
+use tessera::vendor::store::{Calendar, package_of};
+use tessera::vendor::{Package, Service};
+
+/// A time that is wanted of a package.
+pub struct Wanted {
+    /// The package.
+    pub package: PackageId,
+    /// From when.
+    pub starts: Timestamp,
+}
+
+/// The times that a basket is of, if it is of times.
+///
+/// # Errors
+/// `invalid_input` for a basket of times and other things.
+pub fn wanted(lines: &[Ask]) -> Result<Option<Vec<Wanted>>> {
+    if lines.iter().all(|line| line.package.is_none() && line.starts.is_none()) {
+        return Ok(None);
+    }
+    let one = |(place, line): (usize, &Ask)| match (line.package, line.starts, line.is_bare()) {
+        (Some(package), Some(starts), true) => Ok(Wanted { package, starts }),
+        _ => {
+            Err(Refusal::invalid(format!("/lines/{place}"), "must say package and starts, and nothing else"))
+        }
+    };
+    lines.iter().enumerate().map(one).collect::<Result<_>>().map(Some)
+}
+
+/// Who holds, until when, with which request.
+pub struct Who<'a> {
+    /// Who, and whether they are a new guest.
+    pub buyer: (Buyer, bool),
+    /// Their hold.
+    pub holder: HoldKey,
+    /// Its end.
+    pub until: Timestamp,
+    /// Three digits of the request's print.
+    pub print: u16,
+    /// Own holds that give way.
+    pub replaces: &'a [HoldKey],
+}
+
+/// Holds these times, all of one service.
+///
+/// # Errors
+/// `invalid_input` for times at which nothing is done; `slot_taken`; the store's own.
+pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted]) -> Result<Held> {
+    let now = app.clock.now();
+    let (service, first) = package_of(&app.db, wanted.first().ok_or(Code::InvalidInput)?.package).await?;
+    if !service.open {
+        return Code::NotFound.refuse();
+    }
+    let mut lines = Vec::new();
+    let mut cells = Vec::new();
+    for (place, Wanted { package, starts }) in wanted.iter().enumerate() {
+        let package = match *package == first.id {
+            true => first.clone(),
+            false => {
+                let known = tessera::vendor::store::package(&app.db, service.id, *package).await;
+                known
+                    .map_err(|_| {
+                        Refusal::invalid(format!("/lines/{place}/package"), "is not of the same service")
+                    })?
+                    .value
+            }
+        };
+        service.details.may_book(&package.terms, *starts, now)?;
+        cells.push(service.details.cells(package.terms.minutes, *starts));
+        lines.push(line(&service, &package, *starts, now)?);
+    }
+    let (from, until) = span(&lines)?;
+    let mut refusal = Refusal::from(Code::SlotTaken);
+    let calendar = Calendar::read(app, &service, from, until).await?;
+    // Who repeats a request finds what they have; who begins anew takes the first unit that is free for all of it.
+    let own = calendar.unit_of(who.holder);
+    let mut free: Vec<u8> = (0..service.details.units).collect();
+    for cells in &cells {
+        let there: Vec<u8> = calendar.free(cells, now).collect();
+        free.retain(|unit| there.contains(unit));
+    }
+    for unit in own.into_iter().chain(free).take(if own.is_some() { 1 } else { usize::MAX }) {
+        let pool = Pool::Hours { service: service.id, unit };
+        let mut want = Want::Cells(Vec::new());
+        for cells in &cells {
+            want.add(Want::Cells(cells.clone()))?;
+        }
+        let wants = [(pool, want)];
+        let Who { holder, until, print, replaces, .. } = *who;
+        let wish = Wish { holder, wants: &wants, until, print, replaces, around: &[], turn: Turn::default() };
+        match hold(app, &wish, now).await {
+            Ok(claims) => {
+                let expires = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(until);
+                let subject = (service.organisation, Subject::Service(service.id));
+                return promised(app, who.buyer, holder, subject, lines, claims, expires);
+            }
+            Err(taken) if taken.code == Code::SlotTaken => refusal = taken,
+            Err(other) => return Err(other),
+        }
+    }
+    Err(refusal)
+}
+
+fn line(service: &Service, package: &Package, starts: Timestamp, now: Timestamp) -> Result<Line> {
+    let (price, _) = service.details.price(&package.terms, starts, now)?;
+    let ends = starts + SignedDuration::from_mins(package.terms.minutes.into());
+    let name = format!("{}: {}", service.details.name, package.terms.name);
+    Ok(Line {
+        item: Item::Package(package.id),
+        name,
+        quantity: 1,
+        section: None,
+        slot: Some(Slot { starts, ends }),
+        seats: Vec::new(),
+        unit: price,
+        amount: price,
+    })
+}
+
+fn span(lines: &[Line]) -> Result<(Timestamp, Timestamp)> {
+    let slots = || lines.iter().filter_map(|line| line.slot);
+    let from = slots().map(|slot| slot.starts).min().ok_or(Code::InvalidInput)?;
+    let until = slots().map(|slot| slot.ends).max().ok_or(Code::InvalidInput)?;
+    if until > from + SignedDuration::from_hours(24 * 31) {
+        return Err(Refusal::invalid("/lines", "must lie within 31 days"));
+    }
+    Ok((from, until))
+}
+
+/// Where to move a booking.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    /// The quote of a hold of the new time, of the same service and the same total.
+    #[schema(max_length = 20000)]
+    quote: String,
+}
+
+/// Move my booking to another time: hold the new one, and send its quote here. The new time is mine before the old one is let
+/// go, or nothing changes. Moving it to the same time again changes nothing.
+#[utoipa::path(post, path = "/v1/bookings/{id}/reschedule", tag = "booking", security(("bearer" = [])), request_body = Move,
+    params(("id" = BookingId, Path, description = "The booking")),
+    responses((status = 200, description = "Moved: the booking of the new time", body = crate::bookings::View)))]
+pub async fn reschedule(
+    State(app): State<App>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<BookingId>,
+    input: Input<Move>,
+) -> Result<Json<crate::bookings::View>> {
+    let now = app.clock.now();
+    let (register, booking) = store::booking(&app.db, id).await?;
+    if caller != Some(booking.buyer) {
+        return Code::NotFound.refuse();
+    }
+    let quote: Option<Quote> = app.sealer.open(Purpose::Quote, &input.value.quote);
+    let quote = quote
+        .filter(|quote| quote.buyer == booking.buyer && quote.subject == booking.subject)
+        .ok_or_else(|| Refusal::invalid("/quote", "is not a quote of yours for the same service"))?;
+    if quote.total != booking.total {
+        return Err(Code::WrongState.because("the new time has another price: cancel and book anew"));
+    }
+    if booking.starts().is_some_and(|starts| starts <= now) {
+        return Err(Code::WrongState.because("it has begun"));
+    }
+    let moved = store::reschedule(&app, register, &quote, now).await?;
+    crate::bookings::shown(&moved).map(Json)
+}
