@@ -165,6 +165,16 @@ async fn intents(
     Ok(intents)
 }
 
+/// Places in confirmed bookings of an event, as its organiser reads them.
+///
+/// # Errors
+/// As [`Wire::send`], and if an answer has another shape.
+pub(crate) async fn sold(wire: &Wire, organiser: &Staff, event: &str) -> Result<u32, DemoError> {
+    let bookings: Vec<BookingView> = pages(wire, organiser, &format!("/v1/events/{event}/bookings")).await?;
+    let confirmed = bookings.into_iter().filter(|booking| booking.status == "confirmed");
+    Ok(confirmed.flat_map(|booking| booking.lines).map(|line| line.quantity).sum())
+}
+
 /// The whole of the books, and how many mails were sent.
 ///
 /// # Errors

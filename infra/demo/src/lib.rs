@@ -12,6 +12,7 @@
 //! | [`plan`] | who they are and how they behave (pure) |
 //! | `random` | the seeded numbers behind the plan (pure) |
 //! | `tally` | latencies, the peak, the moment of sold out (pure) |
+//! | [`load`] | another story: how much a server takes |
 //! | [`books`] | what all sides say, and every way in which they can disagree (pure) |
 //! | `report` | figures and the table (pure) |
 //! | `wire` | requests that are repeated until they are answered |
@@ -30,6 +31,7 @@ mod crowd;
 pub mod curve;
 mod gate;
 mod ledger;
+pub mod load;
 pub mod plan;
 mod progress;
 mod provider;
@@ -164,6 +166,14 @@ pub enum DemoError {
     /// The table could not be printed.
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
+    /// A load that was not answered as it should be.
+    #[error("not as it should be: {}", faults.join("; "))]
+    Load {
+        /// What is wrong, in words.
+        faults: Vec<String>,
+        /// The figures all the same.
+        load: Box<load::Load>,
+    },
     /// The books do not balance.
     #[error("the books do not balance: {}", listed(faults))]
     Unbalanced {

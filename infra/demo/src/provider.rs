@@ -59,14 +59,18 @@ impl Checkout {
         Some(Self { intent: intent.to_owned(), secret })
     }
 
+    /// What the provider's form in the browser sends to pay with a card.
+    pub(crate) fn confirm(&self, key: &str, card: &str) -> Call {
+        let form = [("key", key), ("client_secret", self.secret.as_str()), ("payment_method", card)];
+        Call::post(format!("/_stripe/v1/payment_intents/{}/confirm", self.intent)).form(&form)
+    }
+
     /// Pays with a card, as the provider's form in the browser does.
     ///
     /// # Errors
     /// [`DemoError::Unexpected`] if the provider refuses the call rather than the card; as [`Wire::send`].
     pub(crate) async fn pay(&self, wire: &Wire, key: &str, card: &str) -> Result<Paid, DemoError> {
-        let form = [("key", key), ("client_secret", self.secret.as_str()), ("payment_method", card)];
-        let call = Call::post(format!("/_stripe/v1/payment_intents/{}/confirm", self.intent)).form(&form);
-        let answer = wire.send(&call.timed(Action::Pay)).await?;
+        let answer = wire.send(&self.confirm(key, card).timed(Action::Pay)).await?;
         let shown = match answer.status {
             402 => return Ok(Paid::Declined),
             // Paid or let go already: by the other click, or by an attempt whose answer was lost.

@@ -14,10 +14,10 @@ use tokio::sync::Mutex;
 /// How long a mail, or the opening of the sale, is waited for.
 const SOON: Duration = Duration::from_secs(60);
 /// The zone the event takes place in.
-const ZONE: &str = "Europe/London";
+pub(crate) const ZONE: &str = "Europe/London";
 /// What one place costs, minor units of [`CURRENCY`].
 pub(crate) const PRICE: i64 = 35_00;
-const CURRENCY: &str = "EUR";
+pub(crate) const CURRENCY: &str = "EUR";
 
 /// A person with an account.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ pub(crate) struct Page {
 #[derive(Deserialize)]
 pub(crate) struct PageOffer {
     pub(crate) available: Option<u32>,
-    sale_status: String,
+    pub(crate) sale_status: String,
 }
 
 impl OnSale {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Connections at once.
-const CONNECTIONS: usize = 256;
+pub(crate) const CONNECTIONS: usize = 256;
 /// How long a request is repeated before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long one attempt may take.
@@ -226,6 +226,17 @@ impl Wire {
             self.tally.waited(action, began.elapsed());
         }
         Ok(answer)
+    }
+
+    /// Sends once, for those who count answers; `None` if none comes.
+    ///
+    /// # Errors
+    /// [`DemoError::Options`] if the path is none.
+    pub(crate) async fn once(&self, call: &Call) -> Result<Option<Answer>, DemoError> {
+        Ok(match self.attempt(call).await? {
+            Attempt::Answered(answer) | Attempt::Later(answer, _) => Some(answer),
+            Attempt::Lost(_) => None,
+        })
     }
 
     /// Between one and one and a half: a crowd that was cut off does not come back in one instant.

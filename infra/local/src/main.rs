@@ -1,5 +1,8 @@
 //! `tessera`: starts the home on this machine.
 
+mod apart;
+
+use apart::Apart;
 use clap::{Args, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -8,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tessera::telemetry;
 use tessera_demo::Options as Demand;
+use tessera_demo::load;
 use tessera_local::whole::{Whole, WholeOptions};
 use tessera_local::{Listen, figures, openapi};
 use tracing_subscriber::Layer;
@@ -33,6 +37,8 @@ enum Command {
     Serve(Serve),
     /// Run a real on-sale against a home: 1,600 tickets, gone in seconds, then the gate, then the books
     Demo(Demo),
+    /// Measure how much a home takes: holds, refusals and paid bookings a second, and what one costs in CPU time
+    Load(Load),
     /// Print what each action costs: round trips and capacity units, beside what the design allows
     Figures,
     /// Print the API description
@@ -53,6 +59,22 @@ struct Demo {
     /// How much faster than the real sale they come
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+}
+
+#[derive(Args)]
+struct Load {
+    /// A running server; without it a home is started on a fresh folder, as a process of its own
+    #[arg(long)]
+    url: Option<String>,
+    /// How many clients ask at once, 1 to 256; one round for each number
+    #[arg(long, value_delimiter = ',', default_value = "16,256")]
+    clients: Vec<usize>,
+    /// How long each measurement asks, 1 to 20
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Only holds, refusals, bookings (all on one event) or many (the three on many events)
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<load::Part>,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -81,10 +103,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(matches!(cli.command, Some(Command::Demo(_) | Command::Figures)));
+    log(matches!(cli.command, Some(Command::Demo(_) | Command::Load(_) | Command::Figures)));
     let outcome = match cli.command {
         Some(Command::Serve(serve)) => self::serve(serve).await,
         Some(Command::Demo(demo)) => self::demo(demo).await,
+        Some(Command::Load(load)) => self::load(load).await,
         Some(Command::Figures) => self::figures().await,
         Some(Command::Openapi) => describe(),
         None => self::serve(cli.serve).await,
@@ -168,6 +191,26 @@ async fn demo(demo: Demo) -> Result<(), Failure> {
     }
     if let Some(own) = own {
         own.stop(PATIENCE).await?;
+    }
+    Ok(())
+}
+
+async fn load(wish: Load) -> Result<(), Failure> {
+    let own = match wish.url {
+        Some(_) => None,
+        None => Some(Apart::start().await?),
+    };
+    let url = wish.url.or_else(|| own.as_ref().map(|own| own.url().to_owned())).unwrap_or_default();
+    let options = load::Options {
+        server: own.as_ref().map(Apart::process),
+        clients: wish.clients,
+        seconds: wish.seconds,
+        only: wish.only,
+        ..load::Options::new(url)
+    };
+    tokio::select! {
+        measured = load::run(options) => drop(measured?),
+        () = stopped()? => return Err("stopped before the end".into()),
     }
     Ok(())
 }
