@@ -12,7 +12,7 @@ use tessera::auth::{Account, Buyer, MaybeBuyer};
 use tessera::booking::application::{
     Application, Decision, Kept, State as Standing, Verdict, application, list_of,
 };
-use tessera::booking::store::{Wish, give_back, hold, let_go, register_of, tag};
+use tessera::booking::store::{Wish, clear, give_back, hold, let_go, tag};
 use tessera::catalogue::store::Programme;
 use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
@@ -22,7 +22,7 @@ use tessera::identity::Action;
 use tessera::order::Contact;
 use tessera::order::store::Link;
 use tessera::page::{Page, Paging};
-use tessera::pool::Turn;
+use tessera::pool::{Pool, Turn};
 use tessera::text::Text;
 
 /// What somebody asks for.
@@ -374,16 +374,28 @@ async fn keep(app: &App, programme: &Programme, known: &Application, hours: u32)
     Ok(Kept { claims, until })
 }
 
-/// Ends the hold of an approval that has not become a booking, and gives its places back.
+/// Ends the hold of an application, if it has not become a booking, and gives its places back: those that its approval names,
+/// or whatever an approval that was never noted had taken.
 async fn take_back(app: &App, known: &Application) -> Result<()> {
     let holder = holder(app, known);
-    if let Standing::Approved { claims, .. } = &known.state {
-        let_go(app, holder, app.clock.now()).await?;
-        give_back(app, holder, claims).await?;
-    } else if register_of(&app.db, holder).await?.is_some_and(|register| register.value.booking().is_some()) {
-        return Code::HoldDecided.refuse();
+    match &known.state {
+        Standing::Approved { claims, .. } => {
+            let_go(app, holder, app.clock.now()).await?;
+            give_back(app, holder, claims).await
+        }
+        Standing::Pending => {
+            let_go(app, holder, app.clock.now()).await?;
+            let programme = app.programme(known.event).await?;
+            let who = tag(app, &known.buyer.to_string());
+            let mut pools = Vec::new();
+            for offer in programme.offers.iter().filter(|offer| offer.id == known.offer) {
+                pools.push(app.opened(offer.pool).await?.pool());
+                pools.extend(offer.terms.per_buyer.map(|limit| Pool::allowance(offer.id, &who, limit)));
+            }
+            clear(app, &pools, holder).await
+        }
+        Standing::Declined | Standing::Withdrawn => Ok(()),
     }
-    Ok(())
 }
 
 async fn seen_by(

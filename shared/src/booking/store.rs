@@ -255,6 +255,7 @@ async fn look_and_take(
         let mut parts = want.plan(&lanes, &look, &mine, pool);
         // What people wait for is anybody's whom it fits, if it fits none of them.
         if parts.is_none()
+            && !past_line
             && lanes.iter().any(|lane| lane.waited.is_some())
             && !waitlist::store::fits_somebody(app, pool, &lanes, now).await?
         {
