@@ -612,7 +612,15 @@ async fn line(world: &World) {
     // The second never came; whoever joins next gets their places.
     let fifth = join("fifth", 14).await;
     world.advance(SignedDuration::from_secs(2 * 3600 + 1)).await;
-    world.whole.run_job("BookingWorker", "tidy").await.unwrap();
+    // As the schedule does, which comes again.
+    let mut tidied = world.whole.run_job("BookingWorker", "tidy").await;
+    for _ in 0..3 {
+        if tidied.is_ok() {
+            break;
+        }
+        tidied = world.whole.run_job("BookingWorker", "tidy").await;
+    }
+    tidied.unwrap();
     world.settle().await;
     assert_eq!((status(&second).await, status(&fifth).await), ("expired".into(), "offered".into()));
     leave(&fifth).await;

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use tessera_local::whole::WholeOptions;
 
 /// Signs any claims with the deployment's own key: what an attacker without the key cannot even do.
 fn forge(world: &World, header: &Header, claims: &Value) -> String {
@@ -111,4 +112,23 @@ async fn what_does_not_exist_is_a_problem_document_too() {
     world.get("/v1/events/ord_00000000000000000000000000").send().await.refused(404, "not_found");
     let unknown = world.get("/v1/nothing").send().await;
     assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_may_do_no_more_than_its_policies_say() {
+    let written = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
+    let (before, catalogue) = written.split_once("\n  CatalogueFunction:\n").unwrap();
+    let poorer = catalogue.replacen(", dynamodb:PutItem]", "]", 1);
+    assert_ne!(poorer, catalogue);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("template.yaml");
+    std::fs::write(&path, format!("{before}\n  CatalogueFunction:\n{poorer}")).unwrap();
+    let world = World::with(WholeOptions { template: Some(path), ..WholeOptions::default() }).await;
+    // Identity may write, the catalogue may read, and not write.
+    let organiser = world.organiser("organiser").await;
+    assert_eq!(world.get("/v1/events?city=berlin").send().await.status, 200);
+    let event = json!({"organisation": organiser.organisation, "name": "Midsummer", "city": "Berlin", "venue": "Hall",
+        "starts": {"local": "2027-06-01T19:30:00", "zone": "Europe/Berlin"}});
+    let refused = world.post("/v1/events").by(&organiser.token).key("e").json(event).send().await;
+    assert!(refused.status >= 500, "{}", refused.body);
 }

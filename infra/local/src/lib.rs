@@ -24,7 +24,8 @@
 //! reach loopback can reach the stores. It is a home for one machine's owner, not a server for strangers.
 //!
 //! **Not the same as AWS**: eventual consistency, throttling and transaction conflicts do not happen by themselves (see
-//! [`stores::faults`]); IAM permissions are not checked; the stores' log is written before an answer, but a power cut
+//! [`stores::faults`]); IAM permissions are checked for tables
+//! alone ([`stores::permissions`]); the stores' log is written before an answer, but a power cut
 //! may lose the last moments.
 
 pub mod console;
@@ -63,6 +64,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stores::dynamodb::{Server, Tables};
 use stores::faults::Faults;
+use stores::permissions::Permissions;
 use stores::s3::{ACCESS_KEY, Objects, SECRET_KEY};
 use template::{Settings, Template};
 use tessera::app::Process;
@@ -340,7 +342,13 @@ impl Home {
         let listener = options.listen.listener;
         listener.set_nonblocking(true).map_err(HomeError::io("the listener"))?;
         let listener = TcpListener::from_std(listener).map_err(HomeError::io("the listener"))?;
-        let dynamodb = Server::start(&tables, &faults, dynamodb_listener, stop_stores.subscribe())?;
+        let dynamodb = Server::start(
+            &tables,
+            &faults,
+            Permissions::of(&template),
+            dynamodb_listener,
+            stop_stores.subscribe(),
+        )?;
         let s3 = stores::serve(s3_listener, stop_stores.subscribe(), move || objects.clone());
         let queues = stores::sqs::Queues::new(sqs.clone(), &faults);
         let sqs_served = stores::serve(sqs_listener, stop_stores.subscribe(), move || queues.clone());
@@ -688,6 +696,8 @@ fn config(
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        // Which function asks: the tables allow it what its policies do.
+        ("AWS_SESSION_TOKEN", function.logical.clone()),
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb.clone()),
         ("AWS_ENDPOINT_URL_SQS", endpoints.sqs.clone()),
         ("AWS_ENDPOINT_URL_S3", endpoints.s3.clone()),

@@ -13,6 +13,7 @@
 pub(crate) mod dynamodb;
 mod endpoint;
 pub mod faults;
+pub mod permissions;
 pub(crate) mod s3;
 pub(crate) mod sqs;
 mod stream_records;

@@ -1,7 +1,7 @@
 //! Reads the deployment's template: what to run and to keep, with every error at its line.
 //!
 //! Known are the resource types that mean something on one machine (functions, their API, tables, queues, buckets) and
-//! those that mean nothing here (alarms, permissions, log groups and the like), which are listed as ignored. Anything
+//! those that mean nothing here (alarms, log groups and the like), which are listed as ignored. Anything
 //! else is refused: a template that is half understood would run half a deployment.
 //!
 //! Refused on purpose: `Fn::ImportValue`, `Fn::Transform`, `Fn::ForEach`, YAML aliases, more than one API, authorizers.
@@ -124,6 +124,17 @@ pub struct Function {
     pub streams: Vec<StreamSource>,
     /// When it is called by the clock.
     pub schedules: Vec<Schedule>,
+    /// What it may do to what.
+    pub permissions: Vec<Permission>,
+}
+
+/// A statement of a function's policies that allows something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// What, `dynamodb:GetItem`.
+    pub actions: Vec<String>,
+    /// To what, as ARNs.
+    pub resources: Vec<String>,
 }
 
 /// A route of the API.

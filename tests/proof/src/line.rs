@@ -341,9 +341,16 @@ impl Scenario {
             let mut have: Claims = (0..self.count())
                 .filter_map(|lane| Some((lane, *lanes[usize::from(lane)].entries.get(&own)?)))
                 .collect();
-            let taken: u8 = have.iter().map(|(_, quantity)| quantity).sum();
+            // Two tries may have taken in different lanes: what is exactly enough is the answer, the rest is a stray.
+            let mut enough = Claims::new();
+            for (lane, quantity) in &have {
+                if enough.iter().map(|(_, quantity)| quantity).sum::<u8>() + quantity <= wanted {
+                    enough.push((*lane, *quantity));
+                }
+            }
+            let taken: u8 = enough.iter().map(|(_, quantity)| quantity).sum();
             if taken == wanted {
-                return Ok(Some(Ok(have)));
+                return Ok(Some(Ok(enough)));
             }
             let mut missing = wanted - taken;
             let free = |lane: u8| {

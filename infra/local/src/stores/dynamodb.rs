@@ -6,6 +6,7 @@
 
 use super::endpoint::{Dropped, Handler, answer, serve};
 use super::faults::{Faults, Service};
+use super::permissions::Permissions;
 use super::stream_records::StreamRecords;
 use super::tamper::{Asked, Hand};
 use crate::error::HomeError;
@@ -384,6 +385,7 @@ impl Server {
     pub(crate) fn start(
         tables: &Arc<Tables>,
         faults: &Arc<Faults>,
+        permissions: Permissions,
         listener: TcpListener,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, HomeError> {
@@ -409,7 +411,8 @@ impl Server {
             }
         });
         let thread = thread.map_err(HomeError::io("the table store's thread"))?;
-        let shared = Arc::new(Shared { tables: tables.clone(), faults: faults.clone(), inner: address });
+        let shared =
+            Arc::new(Shared { tables: tables.clone(), faults: faults.clone(), permissions, inner: address });
         let handler = move || Connection { shared: shared.clone(), upstream: Arc::default() };
         let endpoint = tokio::spawn(serve(listener, stop, handler));
         Ok(Self { stop: Some(stopper), thread: Some(thread), endpoint })
@@ -433,6 +436,7 @@ impl Server {
 struct Shared {
     tables: Arc<Tables>,
     faults: Arc<Faults>,
+    permissions: Permissions,
     inner: SocketAddr,
 }
 
@@ -445,7 +449,7 @@ struct Connection {
 
 impl Handler for Connection {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
-        let Shared { tables, faults, .. } = &*self.shared;
+        let Shared { tables, faults, permissions, .. } = &*self.shared;
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
         let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
@@ -457,6 +461,12 @@ impl Handler for Connection {
         let verdict = faults.begin(Service::DynamoDb, &operation, || named(&operation, &body));
         if let Some(instead) = verdict.instead(Service::DynamoDb) {
             return instead.ok_or(Dropped);
+        }
+        let caller = parts.headers.get("x-amz-security-token").and_then(|caller| caller.to_str().ok());
+        if let Some(caller) = caller
+            && let Some(denied) = permissions.denied(caller, &operation, &body, || named(&operation, &body))
+        {
+            return Ok(denied);
         }
         let written = matches!(operation.as_str(), "PutItem" | "UpdateItem" | "DeleteItem")
             .then(|| table_name(&body).map(Cow::into_owned))

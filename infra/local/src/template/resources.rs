@@ -4,8 +4,8 @@ use super::fields::Fields;
 use super::resolve::{Resource, Stack};
 use super::yaml::{Entry, Node, Value};
 use super::{
-    Cors, Function, Queue, QueueSource, Result, Route, Schedule, Settings, StreamSource, Table, Template,
-    TemplateError, is_ignored,
+    Cors, Function, Permission, Queue, QueueSource, Result, Route, Schedule, Settings, StreamSource, Table,
+    Template, TemplateError, is_ignored,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -235,6 +235,7 @@ fn function(stack: &Stack<'_>, resource: &Resource<'_>, globals: &Globals<'_>) -
         queues: Vec::new(),
         streams: Vec::new(),
         schedules: Vec::new(),
+        permissions: permissions(stack, resource)?,
     };
     let mut environment = fields.fields("Environment")?;
     let mut variables = environment.fields("Variables")?;
@@ -250,6 +251,35 @@ fn function(stack: &Stack<'_>, resource: &Resource<'_>, globals: &Globals<'_>) -
         event(stack, &mut function, &entry)?;
     }
     Ok(function)
+}
+
+/// What a function's policies allow.
+fn permissions(stack: &Stack<'_>, resource: &Resource<'_>) -> Result<Vec<Permission>> {
+    let policies = resource.node.get("Properties").and_then(|properties| properties.get("Policies"));
+    let Some(policies) = policies.map(|policies| stack.resolve(policies)).transpose()?.flatten() else {
+        return Ok(Vec::new());
+    };
+    // One, or a list of them, here and below.
+    let each = |node: &Node| node.as_list("").map_or_else(|_| vec![node.clone()], <[Node]>::to_vec);
+    let texts = |node: Option<&Node>, what: &str| -> Result<Vec<String>> {
+        let texts = node.map(each).unwrap_or_default();
+        texts.iter().map(|text| text.as_text(what).map(str::to_owned)).collect()
+    };
+    let mut permissions = Vec::new();
+    for policy in each(&policies) {
+        for statement in policy.get("Statement").map(each).unwrap_or_default() {
+            if texts(statement.get("Effect"), "Effect")? != ["Allow"] {
+                return Err(TemplateError::new(
+                    statement.line,
+                    "a policy that does not allow means nothing here",
+                ));
+            }
+            let actions = texts(statement.get("Action"), "Action")?;
+            let resources = texts(statement.get("Resource"), "Resource")?;
+            permissions.push(Permission { actions, resources });
+        }
+    }
+    Ok(permissions)
 }
 
 fn build_property(resource: &Node) -> Result<Option<String>> {
