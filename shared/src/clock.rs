@@ -40,6 +40,13 @@ pub fn sortable(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
+/// The second in which an instant lies: marks in lanes have no finer end.
+#[must_use]
+pub fn whole_second(at: Timestamp) -> Timestamp {
+    // Never fails: the seconds of an instant are an instant.
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

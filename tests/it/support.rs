@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tessera_local::stores::faults::Side;
 use tessera_local::whole::{Whole, WholeOptions};
 use uuid::Uuid;
 
@@ -161,6 +162,27 @@ impl World {
                 panic!("not settled at {caller}: {error}");
             }
         }
+    }
+
+    /// Repeats a call until it is answered with 200, with a crash at this store call from now on, if there is to be one; until all
+    /// that follows from it has been done. The answer is how many store calls there were.
+    pub async fn crashing(&self, crash: Option<(u64, Side)>, call: impl AsyncFn() -> Answer) -> u64 {
+        let faults = self.whole.home().faults();
+        let before = faults.calls();
+        if let Some((step, side)) = crash {
+            faults.crash_at(before + step, side);
+        }
+        for _ in 0..30 {
+            if call().await.status == 200 {
+                break;
+            }
+            faults.clear();
+        }
+        // Whatever was going on when it crashed begins again with the next start.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        faults.clear();
+        self.settle().await;
+        faults.calls() - before
     }
 
     pub async fn advance(&self, by: SignedDuration) {

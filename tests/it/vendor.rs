@@ -250,21 +250,10 @@ async fn moved_with_a_crash(world: &World, studio: &Studio, day: i64, crash: Opt
     let (held, order) = studio.book(world, ten, "crash@example.org").await;
     let new = world.post("/v1/holds").by(&held.token).key(&uuid()).json(studio.basket(two)).send().await.ok();
     let path = format!("/v1/bookings/{}/reschedule", text(&order["booking"]));
-    let faults = world.whole.home().faults();
-    let before = faults.calls();
-    if let Some((step, side)) = crash {
-        faults.crash_at(before + step, side);
-    }
-    for _ in 0..30 {
-        if world.post(&path).by(&held.token).json(json!({"quote": new["quote"]})).send().await.status == 200 {
-            break;
-        }
-        faults.clear();
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    faults.clear();
-    world.settle().await;
-    let calls = faults.calls() - before;
+    let quote = json!({"quote": new["quote"]});
+    let calls = world
+        .crashing(crash, async || world.post(&path).by(&held.token).json(quote.clone()).send().await)
+        .await;
     let order = world.read_order(&held, &order).await;
     let booking =
         world.get(&format!("/v1/bookings/{}", text(&order["booking"]))).by(&held.token).send().await.ok();

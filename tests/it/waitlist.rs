@@ -315,22 +315,8 @@ async fn cancelled_with_a_crash(world: &World, organiser: &Organiser, crash: Opt
     let sale = world.sale_of(organiser, free).await;
     let (held, order) = world.buy(&sale, 1, "gone@example.org").await;
     let (first, second) = (join(world, &sale, 1, "first").await, join(world, &sale, 1, "second").await);
-    let faults = world.whole.home().faults();
-    let before = faults.calls();
-    if let Some((step, side)) = crash {
-        faults.crash_at(before + step, side);
-    }
     let cancel = format!("/v1/bookings/{}/cancel", text(&order["booking"]));
-    for _ in 0..30 {
-        if world.post(&cancel).by(&held.token).send().await.status == 200 {
-            break;
-        }
-        faults.clear();
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    faults.clear();
-    world.settle().await;
-    let calls = faults.calls() - before;
+    let calls = world.crashing(crash, async || world.post(&cancel).by(&held.token).send().await).await;
     assert_eq!(
         (first.status(world).await, second.status(world).await),
         ("offered".into(), "waiting".into()),

@@ -1,7 +1,7 @@
 //! Applications: apply, decide one or many, accept, withdraw.
 
 use crate::basket::{Ask, Basket};
-use crate::hold::{Held, guest, held};
+use crate::hold::{Held, guest, guest_token, held};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,6 +14,7 @@ use tessera::booking::application::{
 };
 use tessera::booking::store::{Wish, clear, give_back, hold, let_go, tag};
 use tessera::catalogue::store::Programme;
+use tessera::clock::whole_second;
 use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
@@ -22,7 +23,7 @@ use tessera::identity::Action;
 use tessera::order::Contact;
 use tessera::order::store::Link;
 use tessera::page::{Page, Paging};
-use tessera::pool::{Pool, Turn};
+use tessera::pool::{Pool, Turn, first_end};
 use tessera::text::Text;
 
 /// What somebody asks for.
@@ -167,9 +168,7 @@ pub async fn apply(
         return Err(Code::AlreadyExists.because("you have applied for another number: withdraw first"));
     }
     let mut view = view(&kept, false);
-    if let (None, Buyer::Guest(guest)) = (caller, buyer) {
-        view.guest_token = Some(app.guest_credential(guest, now)?);
-    }
+    view.guest_token = guest_token(&app, buyer, caller.is_none())?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
@@ -365,13 +364,12 @@ async fn keep(app: &App, programme: &Programme, known: &Application, hours: u32)
     let basket = Basket::read(app, programme, vec![Ask::of(known.offer, known.quantity)]).await?;
     let wants = basket.wants(app, &tag(app, &known.buyer.to_string())).await?;
     let until = basket.closes(programme)?.min(now + SignedDuration::from_hours(hours.into()));
-    let until = Timestamp::from_second(until.as_second()).map_err(|error| Code::Internal.caused_by(error))?;
+    let until = whole_second(until);
     let holder = holder(app, known);
     let wish =
         Wish { holder, wants: &wants, until, print: 0, replaces: &[], around: &[], turn: Turn::default() };
     let claims = hold(app, &wish, now).await?;
-    let until = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(until);
-    Ok(Kept { claims, until })
+    Ok(Kept { until: first_end(&claims, until), claims })
 }
 
 /// Ends the hold of an application, if it has not become a booking, and gives its places back: those that its approval names,

@@ -5,7 +5,7 @@ use crate::times;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tessera::app::App;
@@ -13,11 +13,12 @@ use tessera::auth::{Buyer, MaybeBuyer};
 use tessera::booking::store::{self, Wish};
 use tessera::booking::{Line, Quote, Subject};
 use tessera::catalogue::store::Programme;
+use tessera::clock::whole_second;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
 use tessera::id::{EventId, GuestId, HoldId, OrganisationId};
 use tessera::money::Money;
-use tessera::pool::{Claim, HoldKey, Pool, Turn};
+use tessera::pool::{Claim, HoldKey, Pool, Turn, first_end};
 use tessera::room::Admission;
 use tessera::sign::Purpose;
 use uuid::Uuid;
@@ -84,8 +85,10 @@ pub async fn take(
     let who = buyer.to_string();
     let tag = store::tag(&app, &who);
     let holder = store::holder(&app, &who, &key.0);
-    let (until, print) =
-        (whole_seconds(now, seconds)?, u16::from_str_radix(&input.print[..3], 16).unwrap_or_default());
+    let (until, print) = (
+        whole_second(now) + SignedDuration::from_secs(seconds.into()),
+        u16::from_str_radix(&input.print[..3], 16).unwrap_or_default(),
+    );
     bounded(&input.value)?;
     let replaces =
         input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
@@ -113,7 +116,7 @@ pub async fn take(
         turn: Turn::default(),
     };
     let claims = store::hold(&app, &wish, now).await?;
-    let expires = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(until);
+    let expires = first_end(&claims, until);
     let held = held(&app, &basket, &programme, (buyer, caller.is_none()), holder, claims, expires)?;
     Ok((StatusCode::CREATED, Json(held)))
 }
@@ -133,6 +136,17 @@ pub(crate) fn held(
 ) -> Result<Held> {
     let seller = (programme.event.organisation, Subject::Event(programme.event.id));
     promised(app, (buyer, new), holder, seller, basket.lines(&claims)?, claims, expires)
+}
+
+/// The credential of a guest who sent none.
+///
+/// # Errors
+/// `internal` if it cannot be signed.
+pub(crate) fn guest_token(app: &App, buyer: Buyer, new: bool) -> Result<Option<String>> {
+    match buyer {
+        Buyer::Guest(guest) if new => app.guest_credential(guest, app.clock.now()).map(Some),
+        Buyer::Guest(_) | Buyer::Account(_) => Ok(None),
+    }
 }
 
 /// A hold and its quote.
@@ -156,16 +170,8 @@ pub(crate) fn promised(
         total,
         quote: app.sealer.seal(Purpose::Quote, &quote).map_err(|error| Code::Internal.caused_by(error))?,
         lines: quote.lines,
-        guest_token: match buyer {
-            Buyer::Guest(guest) if new => Some(app.guest_credential(guest, app.clock.now())?),
-            Buyer::Guest(_) | Buyer::Account(_) => None,
-        },
+        guest_token: guest_token(app, buyer, new)?,
     })
-}
-
-fn whole_seconds(now: Timestamp, seconds: u32) -> Result<Timestamp> {
-    Timestamp::from_second(now.as_second() + i64::from(seconds))
-        .map_err(|error| Code::Internal.caused_by(error))
 }
 
 /// Checks the admission where there is a waiting room. That there is one is part of the event, and what an admission says is

@@ -1,6 +1,6 @@
 //! The waiting room: a place in the line, how far the line has come, an admission, and a page to wait on.
 
-use crate::hold::{Length, guest};
+use crate::hold::{Length, guest, guest_token};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 use tessera::app::App;
-use tessera::auth::{Buyer, MaybeBuyer};
+use tessera::auth::MaybeBuyer;
 use tessera::catalogue::Visibility;
 use tessera::catalogue::store::Programme;
 use tessera::error::{Code, Refusal, Result};
@@ -182,10 +182,7 @@ pub async fn join(
         position,
         line: room.line,
         starts: room.rules.starts,
-        guest_token: match (caller, buyer) {
-            (None, Buyer::Guest(guest)) => Some(app.guest_credential(guest, now)?),
-            _ => None,
-        },
+        guest_token: guest_token(&app, buyer, caller.is_none())?,
     };
     Ok((StatusCode::CREATED, Json(joined)))
 }

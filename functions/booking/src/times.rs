@@ -14,7 +14,7 @@ use tessera::booking::{Item, Line, Quote, Slot, Subject};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Path};
 use tessera::id::{BookingId, PackageId};
-use tessera::pool::{HoldKey, Pool, Turn};
+use tessera::pool::{HoldKey, Pool, Turn, first_end};
 use tessera::sign::Purpose;
 use tessera::vendor::store::{Calendar, package_of};
 use tessera::vendor::{Package, Service};
@@ -90,24 +90,23 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted]) -> Result<Held> {
     let mut refusal = Refusal::from(Code::SlotTaken);
     let calendar = Calendar::read(app, &service, from, until).await?;
     // Who repeats a request finds what they have; who begins anew takes the first unit that is free for all of it.
-    let own = calendar.unit_of(who.holder);
-    let mut free: Vec<u8> = (0..service.details.units).collect();
-    for cells in &cells {
-        let there: Vec<u8> = calendar.free(cells, now).collect();
-        free.retain(|unit| there.contains(unit));
+    let mut units: Vec<u8> = (0..service.details.units).collect();
+    let mut want = Want::Cells(Vec::new());
+    for cells in cells {
+        let there: Vec<u8> = calendar.free(&cells, now).collect();
+        units.retain(|unit| there.contains(unit));
+        want.add(Want::Cells(cells))?;
     }
-    for unit in own.into_iter().chain(free).take(if own.is_some() { 1 } else { usize::MAX }) {
-        let pool = Pool::Hours { service: service.id, unit };
-        let mut want = Want::Cells(Vec::new());
-        for cells in &cells {
-            want.add(Want::Cells(cells.clone()))?;
-        }
-        let wants = [(pool, want)];
+    if let Some(own) = calendar.unit_of(who.holder) {
+        units = vec![own];
+    }
+    for unit in units {
+        let wants = [(Pool::Hours { service: service.id, unit }, want.clone())];
         let Who { holder, until, print, replaces, .. } = *who;
         let wish = Wish { holder, wants: &wants, until, print, replaces, around: &[], turn: Turn::default() };
         match hold(app, &wish, now).await {
             Ok(claims) => {
-                let expires = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(until);
+                let expires = first_end(&claims, until);
                 let subject = (service.organisation, Subject::Service(service.id));
                 return promised(app, who.buyer, holder, subject, lines, claims, expires);
             }

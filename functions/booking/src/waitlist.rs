@@ -1,7 +1,7 @@
 //! The waitlist: join, see one's place, accept, leave; and how it goes, for organisers.
 
 use crate::basket::{Ask, Basket};
-use crate::hold::{Held, guest, held};
+use crate::hold::{Held, guest, guest_token, held};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -181,9 +181,7 @@ pub async fn join(
         return Err(Code::AlreadyExists.because("you are in line for something else: leave first"));
     }
     let mut view = shown(&app, &waiter).await?;
-    if let (None, Buyer::Guest(guest)) = (caller, buyer) {
-        view.guest_token = Some(app.guest_credential(guest, now)?);
-    }
+    view.guest_token = guest_token(&app, buyer, caller.is_none())?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 

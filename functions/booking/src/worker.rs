@@ -129,7 +129,6 @@ async fn unpaid(app: &App, order: OrderId) -> Result<()> {
     Ok(())
 }
 
-/// Gives the places of a cancelled booking back.
 /// The booking that took the place of this one, if it was moved, and so on.
 async fn last_moved(app: &App, first: Option<Stored<Register>>) -> Result<Option<Stored<Register>>> {
     let Some(mut register) = first else { return Ok(None) };
@@ -147,6 +146,7 @@ async fn last_moved(app: &App, first: Option<Stored<Register>>) -> Result<Option
     }
 }
 
+/// Gives the places of a cancelled booking back.
 async fn free(app: &App, booking: BookingId) -> Result<()> {
     let (register, booking) = store::booking(&app.db, booking).await?;
     match register.value {

@@ -76,7 +76,7 @@ pub async fn detail(
     }
     let mut offers = Vec::with_capacity(programme.offers.len());
     for known in &programme.offers {
-        let places = places(&app, &programme.event, known, now).await?;
+        let places = places(&app, &programme.event, known).await?;
         offers.push(offer::view(known, &programme.event, None, places, now)?);
     }
     // An answer that a code opened is not for shared caches.
@@ -85,25 +85,19 @@ pub async fn detail(
 }
 
 /// The size of an offer's pool as it is now, and what is left of it; both as opened while it is not on sale.
-pub(crate) async fn places(
-    app: &App,
-    event: &Event,
-    offer: &Offer,
-    now: Timestamp,
-) -> Result<(u32, Option<u32>)> {
+pub(crate) async fn places(app: &App, event: &Event, offer: &Offer) -> Result<(u32, Option<u32>)> {
     if !matches!(event.state, EventState::Published { .. }) {
         return Ok((offer.capacity, None));
     }
     let counted = async {
         let opened = app.opened(offer.pool).await?;
-        if opened.seated {
-            // Seats are blocked and opened while they sell: their lanes say how many there are.
-            let lanes = app.lanes(&opened.pool()).await?;
-            let capacity = lanes.iter().map(|lane| lane.capacity).sum();
-            return Ok((capacity, Some(lanes.iter().map(|lane| lane.available).sum())));
-        }
-        let left = tessera::pool::store::left(&app.db, &app.hints, &opened.pool(), now).await?;
-        Ok::<_, Refusal>((opened.capacity, Some(left)))
+        let lanes = app.lanes(&opened.pool()).await?;
+        // Seats are blocked and opened while they sell: their lanes say how many there are.
+        let capacity = match opened.seated {
+            true => lanes.iter().map(|lane| lane.capacity).sum(),
+            false => opened.capacity,
+        };
+        Ok::<_, Refusal>((capacity, Some(lanes.iter().map(|lane| lane.available).sum())))
     };
     match counted.await {
         Err(refusal) if refusal.code == Code::Opening => Ok((offer.capacity, None)),

@@ -247,7 +247,7 @@ pub async fn organisers_view(
     }
     let (now, mut offers) = (app.clock.now(), Vec::new());
     for offer in store::offers(&app.db, id).await? {
-        let places = browse::places(&app, &event.value, &offer.value, now).await?;
+        let places = browse::places(&app, &event.value, &offer.value).await?;
         offers.push(offer::view(&offer.value, &event.value, Some(offer.version), places, now)?);
     }
     Ok((etag(event.version), Json(Full::new(EventView::new(&event.value)?, offers))).into_response())

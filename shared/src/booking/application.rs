@@ -107,10 +107,7 @@ impl Application {
     /// The key of the hold that this turn may become.
     #[must_use]
     pub fn holder(&self, tag: &[u8; 32]) -> HoldKey {
-        let hash = crate::id::hashed(&[b"application", self.id.uuid().as_bytes(), &self.turn.to_be_bytes()]);
-        let mut wide = [0; 32];
-        wide[..16].copy_from_slice(hash.as_bytes());
-        HoldKey::new(tag, &wide)
+        HoldKey::of_turn(tag, "application", self.id.uuid(), self.turn)
     }
 
     fn decided(&self, state: State, decision: Decision) -> (Self, Vec<Message>) {

@@ -55,6 +55,16 @@ impl HoldKey {
         Self(bytes)
     }
 
+    /// The key of a hold that is made for somebody who waits or applied, in one of their turns: from no Idempotency-Key, so that
+    /// nobody else can have it.
+    #[must_use]
+    pub fn of_turn(tag: &[u8; 32], kind: &str, id: uuid::Uuid, turn: u32) -> Self {
+        let hash = crate::id::hashed(&[kind.as_bytes(), id.as_bytes(), &turn.to_be_bytes()]);
+        let mut wide = [0; 32];
+        wide[..16].copy_from_slice(hash.as_bytes());
+        Self::new(tag, &wide)
+    }
+
     /// Whether the hold belongs to the caller of this tag (up to one in 2⁴⁰).
     #[must_use]
     pub fn belongs_to(self, tag: &[u8; 32]) -> bool {
@@ -531,6 +541,12 @@ impl Claim {
     pub fn lane(&self) -> Option<u32> {
         self.l.parse().ok()
     }
+}
+
+/// When the first of these claims ends; `otherwise` if none of them does.
+#[must_use]
+pub fn first_end(claims: &[Claim], otherwise: Timestamp) -> Timestamp {
+    claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(otherwise)
 }
 
 /// Take `quantity` from one lane, after the fate of these entries has been found out.

@@ -394,21 +394,6 @@ fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
     Ok(lane)
 }
 
-/// What is left of a pool, all lanes together, at most a second old: one read a second for each pool and process.
-///
-/// # Errors
-/// As [`read`].
-pub async fn left(db: &Db, hints: &Hints, pool: &Pool, now: Timestamp) -> Result<u32> {
-    let fresh = |at: Timestamp| now.duration_since(at).as_millis().abs() < 1000;
-    let known = hints.with(pool, |hint| hint.left.filter(|(_, at)| fresh(*at)));
-    if let Some((left, _)) = known {
-        return Ok(left);
-    }
-    let left = read(db, pool).await?.iter().map(|lane| lane.available).sum();
-    hints.with(pool, |hint| hint.left = Some((left, now)));
-    Ok(left)
-}
-
 /// A pool as it was opened, and resized since.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Opened {
@@ -872,7 +857,6 @@ struct Seen {
 struct Hint {
     lanes: Vec<Option<u32>>,
     sold_out: Option<SoldOut>,
-    left: Option<(u32, Timestamp)>,
     seen: Option<(Arc<Vec<Lane>>, Timestamp)>,
 }
 

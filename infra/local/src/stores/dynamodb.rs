@@ -464,7 +464,7 @@ impl Handler for Connection {
         }
         let caller = parts.headers.get("x-amz-security-token").and_then(|caller| caller.to_str().ok());
         if let Some(caller) = caller
-            && let Some(denied) = permissions.denied(caller, &operation, &body, || named(&operation, &body))
+            && let Some(denied) = denied(permissions, caller, &operation, &body)
         {
             return Ok(denied);
         }
@@ -561,10 +561,24 @@ impl Connection {
 struct Named<'a> {
     #[serde(rename = "TableName", borrow)]
     table: Option<Cow<'a, str>>,
+    #[serde(rename = "IndexName", borrow)]
+    index: Option<Cow<'a, str>>,
 }
 
 fn table_name(body: &[u8]) -> Option<Cow<'_, str>> {
     serde_json::from_slice::<Named<'_>>(body).ok()?.table
+}
+
+/// The refusal, if the caller may not do this to what the request names.
+fn denied(permissions: &Permissions, caller: &str, operation: &str, body: &[u8]) -> Option<Response<Body>> {
+    match serde_json::from_slice(body) {
+        Ok(Named { table: Some(table), index }) => {
+            permissions.denied(caller, operation, &table, index.as_deref())
+        }
+        Ok(Named { table: None, .. }) | Err(_) => {
+            named(operation, body).iter().find_map(|table| permissions.denied(caller, operation, table, None))
+        }
+    }
 }
 
 /// The tables a request names, wherever it names them.

@@ -85,10 +85,7 @@ impl Waiter {
     /// Idempotency-Key.
     #[must_use]
     pub fn holder(&self, tag: &[u8; 32]) -> HoldKey {
-        let hash = crate::id::hashed(&[b"waiter", self.id.uuid().as_bytes(), &self.turn.to_be_bytes()]);
-        let mut wide = [0; 32];
-        wide[..16].copy_from_slice(hash.as_bytes());
-        HoldKey::new(tag, &wide)
+        HoldKey::of_turn(tag, "waiter", self.id.uuid(), self.turn)
     }
 
     /// Joins again, at the end of the line, after an earlier turn came to nothing. Who is in line, or has an offer, keeps

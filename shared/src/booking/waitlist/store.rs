@@ -16,7 +16,7 @@ use crate::booking::want::Want;
 use crate::booking::{Ending, Register, Subject};
 use crate::catalogue::Offer;
 use crate::catalogue::store::Programme;
-use crate::clock::sortable;
+use crate::clock::{sortable, whole_second};
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::{EventId, OfferId, PoolId, WaiterId};
@@ -24,7 +24,7 @@ use crate::message::Message;
 use crate::pool::store::{
     LaneWrite, Opened, Outcome, Waited, keep, keep_no_more, opened_pool, read, read_one, unflag, write,
 };
-use crate::pool::{Claim, HoldKey, Lane, Mark, Pool, Turn, within_reach};
+use crate::pool::{Claim, HoldKey, Lane, Mark, Pool, Turn, first_end, within_reach};
 use crate::seating::Party;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -211,15 +211,14 @@ async fn passing_on(app: &App, claim: &Claim, mut lane: Lane, holder: HoldKey) -
             // Seats that fit a party need not be in one lane: they are freed, kept, and given out from there.
             Some(_) | None => None,
         };
-        let take = next.as_ref().map(|next| (next.holder, Mark::new(next.place.quantity, next.until, 0)));
+        let take = next.as_ref().map(|next| (next.holder, next.mark()));
         let change = LaneWrite { take, reclaim: &entry, turn: Turn::Theirs, ..LaneWrite::default() };
         match (write(&app.db, &pool, lane.number, &change).await?, next) {
             (Outcome::Done { .. }, None) => done = true,
             (Outcome::Done { .. }, Some(next)) => {
-                let taken = Mark::new(next.place.quantity, next.until, 0);
-                if offer(app, &next, vec![Claim::new(pool.key(lane.number), taken)], now).await?.is_empty() {
-                    done = true;
-                }
+                let taken = next.mark();
+                done =
+                    offer(app, &next, vec![Claim::new(pool.key(lane.number), taken)], now).await?.is_empty();
                 // It was no longer their turn: what was just taken for them is passed on, too.
                 dead = next.holder;
             }
@@ -248,6 +247,13 @@ struct Next {
     offer: OfferId,
     holder: HoldKey,
     until: Timestamp,
+}
+
+impl Next {
+    /// The entry of a lane that has all they get.
+    fn mark(&self) -> Mark {
+        Mark::new(self.place.quantity, self.until, 0)
+    }
 }
 
 /// The first in line whom so many places of this pool fit.
@@ -283,15 +289,14 @@ async fn waits_on(app: &App, place: &Place) -> Result<Option<Waiter>> {
 
 fn until(programme: &Programme, offer: &Offer, now: Timestamp) -> Result<Timestamp> {
     let closes = offer.closes(&programme.event)?;
-    let until = closes.min(now + SignedDuration::from_mins(OFFER_MINUTES));
-    Timestamp::from_second(until.as_second()).map_err(|error| Code::Internal.caused_by(error))
+    Ok(whole_second(closes.min(now + SignedDuration::from_mins(OFFER_MINUTES))))
 }
 
 /// Offers what was taken to whose turn it is, and takes them off the line. The answer is what of it is not theirs: two who
 /// serve the line at once may take for the same waiter, and what both found must not be given back.
 async fn offer(app: &App, next: &Next, claims: Vec<Claim>, now: Timestamp) -> Result<Vec<Claim>> {
     let known = waiter(&app.db, next.place.waiter).await?;
-    let until = claims.iter().filter_map(|claim| claim.m.until()).min().unwrap_or(next.until);
+    let until = first_end(&claims, next.until);
     let offered = Offered { offer: next.offer, claims: claims.clone(), at: now, until };
     let turn = next.place.turn;
     let changed = app.db.change(known, now, |waiter| waiter.offer(turn, offered.clone())).await;
