@@ -78,6 +78,11 @@ macro_rules! client {
     ($sdk:ident, $aws:expr, $config:expr, $endpoint:literal) => {{
         let mut builder = $sdk::Config::builder()
             .behavior_version($sdk::config::BehaviorVersion::latest())
+            // Two more tries, after up to 50 and up to 100 ms: somebody is waiting, and the default begins with up to a second.
+            .retry_config(
+                $sdk::config::retry::RetryConfig::standard()
+                    .with_initial_backoff(std::time::Duration::from_millis(50)),
+            )
             .region($sdk::config::Region::new($aws.region.clone()))
             .credentials_provider($aws.credentials.clone())
             .http_client($aws.http.clone());

@@ -159,6 +159,8 @@ ids! {
     StoreId "sto";
     /// Something that is sold from stock.
     ProductId "prd";
+    /// Units that came into a store's stock, or left it.
+    MovementId "mov";
     /// A ticket type with a price and a sale window.
     OfferId "ofr";
     /// Capacity that offers draw from.

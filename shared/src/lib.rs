@@ -5,7 +5,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
-//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`vendor`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
+//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`vendor`] [`retail`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
 //! | capacity and its waiting room, written by booking alone | [`pool`] [`room`] |
 //! | documents | [`calendar`] |
 //! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
@@ -39,6 +39,7 @@ pub mod page;
 pub mod payment;
 pub mod pool;
 pub mod queue;
+pub mod retail;
 pub mod room;
 pub mod run;
 pub mod seating;

@@ -5,8 +5,8 @@
 //! is unknown fails, is retried, and ends in the dead letters: it is never dropped.
 
 use crate::id::{
-    AccountId, ApplicationId, BookingId, EventId, HoldId, MailId, MessageId, OrderId, PaymentId, TicketId,
-    WaiterId,
+    AccountId, ApplicationId, BookingId, EventId, HoldId, MailId, MessageId, MovementId, OrderId, PaymentId,
+    PoolId, ProductId, StoreId, TicketId, WaiterId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,22 @@ pub enum Message {
     EventCancelled {
         /// The event.
         event: EventId,
+    },
+    /// A store begins to sell a product, or in more baskets at once: its stock must exist.
+    #[serde(rename = "product.shelved.v1")]
+    ProductShelved {
+        /// Which store.
+        store: StoreId,
+        /// Which product.
+        product: ProductId,
+    },
+    /// Units are to come into a store's stock, or to leave it.
+    #[serde(rename = "stock.moved.v1")]
+    StockMoved {
+        /// Whose stock.
+        pool: PoolId,
+        /// How many, and why.
+        movement: MovementId,
     },
     /// An order that costs nothing was placed: book it.
     #[serde(rename = "order.free_placed.v1")]
@@ -237,6 +253,8 @@ impl Message {
             | Self::ApplicationDecided { .. }
             | Self::MailingContinued { .. } => &[Queue::Notification],
             Self::EventPublished { .. }
+            | Self::ProductShelved { .. }
+            | Self::StockMoved { .. }
             | Self::EventCancelled { .. }
             | Self::OrderFreePlaced { .. }
             | Self::OrderCancelled { .. }

@@ -4,6 +4,7 @@ use crate::support::{Answer, Held, Sale, World, text, uuid};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tessera_local::stores::faults::Side;
 
 struct Applicant {
     id: String,
@@ -192,4 +193,51 @@ async fn only_the_organiser_decides_and_only_the_applicant_sees() {
             .await
             .refused(400, "invalid_input");
     }
+}
+
+/// Somebody is approved, accepts and orders, with a crash at this store call from then on.
+async fn let_in_with_a_crash(world: &World, sale: &Sale, name: &str, crash: Option<(u64, Side)>) -> u64 {
+    let guest = apply(world, sale, 1, name).await;
+    let decisions = json!({"decisions": [{"application": guest.id, "verdict": "approve"}], "hours": 24});
+    let path = format!("/v1/events/{}/applications/decisions", sale.event);
+    let calls = world
+        .crashing(crash, async || {
+            let decided = world.post(&path).by(&sale.organiser.token).json(decisions.clone()).send().await;
+            if decided.body["results"][0]["status"] != "approved" {
+                return Answer { status: 503, ..decided };
+            }
+            let held = guest.ask(world, "accept").await;
+            if held.status != 200 {
+                return held;
+            }
+            let contact = json!({"name": name, "email": guest.email});
+            let order = json!({"quote": held.body["quote"], "contact": contact});
+            world.post("/v1/orders").by(&guest.token).json(order).send().await
+        })
+        .await;
+    let mine = world.get("/v1/orders").by(&guest.token).send().await.ok();
+    assert_eq!(
+        (&mine["items"][0]["status"], &mine["items"][1]),
+        (&json!("confirmed"), &Value::Null),
+        "{crash:?}"
+    );
+    assert!(!world.mails_to(&guest.email).is_empty(), "{crash:?}: no mail");
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_while_somebody_is_let_in_takes_one_place() {
+    let world = World::new().await;
+    let sale = sale(&world, 300).await;
+    let calls = let_in_with_a_crash(&world, &sale, "first", None).await;
+    assert!(calls > 10, "{calls} calls");
+    let mut told = 1;
+    for step in 1..=calls {
+        for side in [Side::Before, Side::After] {
+            let_in_with_a_crash(&world, &sale, &format!("guest{told}"), Some((step, side))).await;
+            told += 1;
+        }
+    }
+    assert_eq!((world.left(&sale).await, world.sold(&sale).await), (300 - told, told));
+    assert_eq!(world.dead_letters(), 0);
 }

@@ -81,6 +81,10 @@ async fn every_action_costs_what_the_table_says() {
         (1, 1.0),
         (3, 1.0),
         (5, 1.0),
+        (4, 1.0),
+        (14, 11.0),
+        (16, 24.0),
+        (16, 9.0),
         (13, 7.0),
         (0, 0.0),
         (8, 2.0),
@@ -90,4 +94,12 @@ async fn every_action_costs_what_the_table_says() {
         (4, 4.0),
     ];
     assert_eq!(counted, pinned, "{table}");
+    // A lane's partition takes 1,000 write units a second. With so many keys, evenly used, so many thousand holds a second.
+    let keys: Vec<usize> = table.spreads.iter().map(|spread| spread.keys).collect();
+    assert_eq!(keys[..4], [1, 5, 44, 1], "{table}");
+    assert_eq!(keys[5], 10, "{table}");
+    let most = [1.0, 0.35, 0.06, 1.0, 1.0, 0.2];
+    for (spread, most) in table.spreads.iter().zip(most) {
+        assert!(spread.hottest <= most, "{table}");
+    }
 }

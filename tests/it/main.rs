@@ -29,6 +29,7 @@ mod pool;
 mod room;
 mod seats;
 mod security;
+mod stock;
 mod support;
 mod tidy;
 mod vendor;

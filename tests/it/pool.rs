@@ -4,6 +4,7 @@ use crate::support::{Sale, World, text};
 use futures_util::future::{join, join_all};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tessera_local::stores::faults::Side;
 
 async fn pool(world: &World, sale: &Sale) -> String {
     let event = world.get(&format!("/v1/events/{}", sale.event)).send().await.ok();
@@ -24,7 +25,7 @@ async fn balanced(world: &World, sale: &Sale, pool: &str) -> [u64; 5] {
 }
 
 /// One request to the tables, past everything of ours.
-async fn store(world: &World, operation: &str, parameters: Value) -> Value {
+pub async fn store(world: &World, operation: &str, parameters: Value) -> Value {
     let request = world.http.post(&world.whole.home().endpoints().dynamodb);
     let request = request.header("x-amz-target", format!("DynamoDB_20120810.{operation}"));
     let credential =
@@ -232,4 +233,38 @@ async fn a_large_pool_that_is_sold_out_sells_again_within_a_second_of_a_place_co
     refused().await;
     let pool = pool(&world, &sale).await;
     assert_eq!(balanced(&world, &sale, &pool).await, [1_440, 0, 1_440, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_while_a_pool_changes_its_size_leaves_it_with_that_size() {
+    let world = World::new().await;
+    let sale = world.sale(50, json!({})).await;
+    let pool = pool(&world, &sale).await;
+    world.hold(&sale, 3).await;
+    let resize = async |capacity: u64, crash: Option<(u64, Side)>| {
+        let size = json!({"capacity": capacity});
+        let calls = world
+            .crashing(crash, async || {
+                world
+                    .put(&format!("/v1/pools/{pool}"))
+                    .by(&sale.organiser.token)
+                    .json(size.clone())
+                    .send()
+                    .await
+            })
+            .await;
+        let [all, ..] = balanced(&world, &sale, &pool).await;
+        assert_eq!(all, capacity, "{crash:?}");
+        calls
+    };
+    // By a lane more, and back to what fits into fewer.
+    let mut capacity = 60;
+    let calls = resize(capacity, None).await.max(resize(20, None).await) + 2;
+    for step in 1..=calls {
+        for side in [Side::Before, Side::After] {
+            capacity += 50;
+            resize(capacity, Some((step, side))).await;
+            resize(20, Some((step, side))).await;
+        }
+    }
 }

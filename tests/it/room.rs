@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tessera_local::stores::faults::{Fault, Rule, Service};
+use tessera_local::stores::faults::{Fault, Rule, Service, Side};
 
 /// Positions below are lots.
 const LOTS: u64 = 1 << 32;
@@ -547,4 +547,45 @@ async fn the_page_runs_its_own_script_alone() {
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-") && !policy.contains("unsafe"));
     let script = html.split_once("<script>").unwrap().1.split_once("</script>").unwrap().0;
     assert!(policy.contains(&tessera::http::inline_source(script)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_on_the_way_from_the_line_to_a_hold_costs_nobody_their_place() {
+    let world = World::new().await;
+    let sale = sale(&world, 400, json!({}), json!({})).await;
+    draw(&world).await;
+    let through = async |crash: Option<(u64, Side)>| {
+        let (join, hold) = (uuid(), uuid());
+        let place = format!("{}/places", path(&sale));
+        let calls = world
+            .crashing(crash, async || {
+                let joined = world.post(&place).key(&join).json(json!({})).send().await;
+                if joined.status >= 300 {
+                    return joined;
+                }
+                world.advance(SignedDuration::from_secs(2)).await;
+                let admitted = try_admit(&world, &sale, &text(&joined.body["place"])).await;
+                if admitted.status != 200 {
+                    return admitted;
+                }
+                let mut basket = world.basket(&sale, 1);
+                basket["admission"] = admitted.body["admission"].clone();
+                let token = text(&joined.body["guest_token"]);
+                world.post("/v1/holds").by(&token).key(&hold).json(basket).send().await
+            })
+            .await;
+        // The place is the same one as before, and the hold too.
+        let joined = world.post(&place).key(&join).json(json!({})).send().await.ok();
+        let own = format!("/v1/holds?event={}", sale.event);
+        let own = world.get(&own).by(&text(&joined["guest_token"])).send().await.ok();
+        let items = own["items"].as_array().unwrap();
+        assert_eq!((items.len(), &items[0]["places"]), (1, &json!(1)), "{crash:?}");
+        calls
+    };
+    let calls = through(None).await + 2;
+    for step in 1..=calls {
+        for side in [Side::Before, Side::After] {
+            through(Some((step, side))).await;
+        }
+    }
 }

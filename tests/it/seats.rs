@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use tessera_local::stores::faults::Side;
 
 /// An event on sale whose seats are these rows, with one offer of all of them.
 struct Hall {
@@ -353,4 +354,43 @@ async fn the_picture_shows_every_seat_and_where_it_stands() {
     let path = format!("/v1/events/{}/seats.svg", hall.event);
     let again = world.get(&path).header("If-None-Match", picture.header("etag")).send().await;
     assert_eq!(again.status, 304);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_while_seats_are_blocked_opened_and_sold_leaves_a_true_map() {
+    let world = World::new().await;
+    let hall = Hall::open(&world, &["....", "x..."]).await;
+    let told = async |there: bool, crash: Option<(u64, Side)>| {
+        // One seat is opened and another blocked, there and back; a third is held.
+        let (open, block) = if there { ("B-1", "B-4") } else { ("B-4", "B-1") };
+        let change = json!({"section": "S", "open": [open], "block": [block]});
+        let key = uuid();
+        let calls = world
+            .crashing(crash, async || {
+                let changed = hall.change(&world, change.clone()).await;
+                match changed.status {
+                    200 => world.post("/v1/holds").key(&key).json(hall.pick(&["A-2"])).send().await,
+                    _ => changed,
+                }
+            })
+            .await;
+        let expected = if there { ["fhff", "fffx"] } else { ["fhff", "xfff"] };
+        assert_eq!(hall.states(&world).await, expected, "{crash:?}");
+        assert_eq!(hall.proof(&world).await["differences"], json!([]), "{crash:?}");
+        // Whoever was not answered asks again under the same key and lets go.
+        let held = world.post("/v1/holds").key(&key).json(hall.pick(&["A-2"])).send().await.ok();
+        let release = format!("/v1/holds/{}/release", text(&held["id"]));
+        let quote = json!({"quote": held["quote"]});
+        let let_go = world.post(&release).by(&text(&held["guest_token"])).json(quote).send().await;
+        assert_eq!(let_go.status, 204);
+        calls
+    };
+    let calls = told(true, None).await + 2;
+    told(false, None).await;
+    for step in 1..=calls {
+        for side in [Side::Before, Side::After] {
+            told(true, Some((step, side))).await;
+            told(false, Some((step, side))).await;
+        }
+    }
 }

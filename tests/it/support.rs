@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// Repeats a call until it is answered with 200, with a crash at this store call from now on, if there is to be one; until all
+    /// Repeats a call until it succeeds, with a crash at this store call from now on, if there is to be one; until all
     /// that follows from it has been done. The answer is how many store calls there were.
     pub async fn crashing(&self, crash: Option<(u64, Side)>, call: impl AsyncFn() -> Answer) -> u64 {
         let faults = self.whole.home().faults();
@@ -173,7 +173,7 @@ impl World {
             faults.crash_at(before + step, side);
         }
         for _ in 0..30 {
-            if call().await.status == 200 {
+            if matches!(call().await.status, 200..300) {
                 break;
             }
             faults.clear();
@@ -181,6 +181,8 @@ impl World {
         // Whatever was going on when it crashed begins again with the next start.
         tokio::time::sleep(Duration::from_millis(20)).await;
         faults.clear();
+        // A message that failed comes again a second later.
+        self.advance(SignedDuration::from_secs(2)).await;
         self.settle().await;
         faults.calls() - before
     }

@@ -50,8 +50,18 @@ fn functions_name_no_sdk_and_no_other_function() {
 
 #[test]
 fn rules_are_pure() {
-    let capabilities =
-        ["identity", "catalogue", "booking", "room", "order", "payment", "entry", "notification"];
+    let capabilities = [
+        "identity",
+        "catalogue",
+        "retail",
+        "vendor",
+        "booking",
+        "room",
+        "order",
+        "payment",
+        "entry",
+        "notification",
+    ];
     for capability in capabilities {
         let text = std::fs::read_to_string(root().join(format!("shared/src/{capability}/mod.rs"))).unwrap();
         for impure in ["async fn", ".await", "Clock", "aws_sdk"] {
@@ -268,4 +278,27 @@ fn the_status_table_has_every_row_of_the_product() {
             assert!(named, "{letter}{number} is not in the status table");
         }
     }
+}
+
+/// What the description of the API calls a type is its name, whatever module it is in: of two with one name, one would be
+/// described as the other.
+#[test]
+fn no_two_schemas_share_a_name() {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for (path, text) in sources("functions").into_iter().chain(sources("shared")) {
+        let pieces = code(&text).split("#[derive(").skip(1).map(str::to_owned);
+        for piece in pieces.collect::<Vec<_>>() {
+            let Some((derived, rest)) = piece.split_once(")]") else { continue };
+            let Some(at) = rest.find("struct ").into_iter().chain(rest.find("enum ")).min() else { continue };
+            if !derived.contains("ToSchema") {
+                continue;
+            }
+            let named = rest[..at].split_once("(as = ").and_then(|(_, name)| name.split(')').next());
+            let word = rest[at..].split_whitespace().nth(1).unwrap_or_default();
+            let own = word.split(['<', '(', ';']).next().unwrap_or_default();
+            let name = named.unwrap_or(own).to_owned();
+            assert!(names.insert(name.clone()), "{}: there is another {name}", path.display());
+        }
+    }
+    assert!(names.len() > 100, "{names:?}");
 }

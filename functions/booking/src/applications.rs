@@ -49,6 +49,7 @@ pub struct Apply {
 /// Where an application stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ApplicationStatus)]
 pub enum Status {
     /// Nobody has decided.
     Pending,
@@ -62,6 +63,7 @@ pub enum Status {
 
 /// An application.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Application)]
 pub struct View {
     /// The id.
     id: ApplicationId,

@@ -9,7 +9,7 @@ use tessera::booking::{Item, Line, wanted};
 use tessera::catalogue::Offer;
 use tessera::catalogue::store::Programme;
 use tessera::error::{Refusal, Result};
-use tessera::id::{OfferId, PackageId};
+use tessera::id::{OfferId, PackageId, ProductId};
 use tessera::pool::{Cells, Claim, Lane, Pool, within_reach};
 use tessera::seating::{Kind, Party, Seating};
 
@@ -17,9 +17,12 @@ use tessera::seating::{Kind, Party, Seating};
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
-    /// The offer. Say either this or `package`.
+    /// The offer. Say either this, `package` or `product`.
     #[serde(default)]
     pub(crate) offer: Option<OfferId>,
+    /// A product of the basket's store. Lines of one product add up.
+    #[serde(default)]
+    pub(crate) product: Option<ProductId>,
     /// A package of a service, at a time.
     #[serde(default)]
     pub(crate) package: Option<PackageId>,
@@ -27,7 +30,7 @@ pub struct Ask {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) starts: Option<Timestamp>,
-    /// Places, 1 to 40. Of an offer of seats, the best ones that are free together are chosen.
+    /// Places or units, 1 to 40. Of an offer of seats, the best ones that are free together are chosen.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 40)]
     quantity: Option<u32>,
@@ -47,6 +50,7 @@ impl Ask {
     pub const fn of(offer: OfferId, quantity: u32) -> Self {
         Self {
             offer: Some(offer),
+            product: None,
             package: None,
             starts: None,
             quantity: Some(quantity),
@@ -57,6 +61,23 @@ impl Ask {
 }
 
 impl Ask {
+    /// The product and how many of it, if it says these and nothing else.
+    #[must_use]
+    pub const fn product(&self) -> Option<(ProductId, u32)> {
+        match (self.product, self.quantity) {
+            (Some(product), Some(quantity))
+                if self.offer.is_none()
+                    && self.package.is_none()
+                    && self.starts.is_none()
+                    && self.seats.is_empty()
+                    && self.wheelchairs == 0 =>
+            {
+                Some((product, quantity))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it says nothing that only an offer of an event has.
     #[must_use]
     pub const fn is_bare(&self) -> bool {

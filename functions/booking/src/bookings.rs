@@ -10,7 +10,7 @@ use tessera::booking::{Booking, By, Line, Register, Subject, may_cancel, store};
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{Params, Path};
-use tessera::id::{BookingId, EventId, OrderId};
+use tessera::id::{BookingId, EventId, OrderId, ServiceId, StoreId};
 use tessera::identity::Action;
 use tessera::money::Money;
 use tessera::order::store::Link;
@@ -19,6 +19,7 @@ use tessera::page::{Page, Paging};
 /// Where a booking stands.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = BookingStatus)]
 pub enum Status {
     /// The places are sold.
     Confirmed,
@@ -28,6 +29,7 @@ pub enum Status {
 
 /// A booking.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Booking)]
 pub struct View {
     /// The id.
     id: BookingId,
@@ -110,8 +112,38 @@ pub async fn of_event(
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    app.programme_for(caller.id, Action::ManageBookings, id).await?;
-    page(&app, Listing::Second, id.to_string(), &paging).await
+    sold_by(&app, caller, Subject::Event(id), &paging).await
+}
+
+/// List the bookings of my organisation's service, the newest first.
+#[utoipa::path(get, path = "/v1/services/{id}/bookings", tag = "booking", security(("bearer" = [])),
+    params(("id" = ServiceId, Path, description = "The service"), Paging),
+    responses((status = 200, description = "A page of bookings", body = Page<View>)))]
+pub async fn of_service(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<ServiceId>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
+    sold_by(&app, caller, Subject::Service(id), &paging).await
+}
+
+/// List the bookings of my organisation's store, the newest first.
+#[utoipa::path(get, path = "/v1/stores/{id}/bookings", tag = "booking", security(("bearer" = [])),
+    params(("id" = StoreId, Path, description = "The store"), Paging),
+    responses((status = 200, description = "A page of bookings", body = Page<View>)))]
+pub async fn of_store(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<StoreId>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
+    sold_by(&app, caller, Subject::Store(id), &paging).await
+}
+
+async fn sold_by(app: &App, caller: Account, subject: Subject, paging: &Paging) -> Result<Json<Page<View>>> {
+    app.manages(caller.id, Action::ManageBookings, subject).await?;
+    page(app, Listing::Second, subject.to_string(), paging).await
 }
 
 /// A booking for its buyer, whoever has its order's link, or its organiser.
@@ -162,7 +194,9 @@ pub async fn cancel(
     let (register, booking, by) = seen_by(&app, id, caller, &link).await?;
     let starts = match booking.subject {
         Subject::Event(event) => app.programme(event).await?.event.starts()?,
-        Subject::Service(_) | Subject::Store(_) => booking.starts().unwrap_or(Timestamp::MAX),
+        Subject::Service(_) => booking.starts().unwrap_or(Timestamp::MAX),
+        // What is delivered can be cancelled until then; what is fetched may be out of the door by now.
+        Subject::Store(_) => booking.starts().unwrap_or(Timestamp::MIN),
     };
     may_cancel(by, starts, now)?;
     let register = store::finish_move(&app, register, now).await?;

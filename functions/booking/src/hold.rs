@@ -1,7 +1,7 @@
 //! Holds: places kept for a buyer while they decide and pay.
 
 use crate::basket::{Ask, Basket};
-use crate::times;
+use crate::{goods, times};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -16,7 +16,7 @@ use tessera::catalogue::store::Programme;
 use tessera::clock::whole_second;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{EventId, GuestId, HoldId, OrganisationId};
+use tessera::id::{EventId, GuestId, HoldId, OrganisationId, StoreId};
 use tessera::money::Money;
 use tessera::pool::{Claim, HoldKey, Pool, Turn, first_end};
 use tessera::room::Admission;
@@ -31,7 +31,7 @@ pub struct Length(pub u32);
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Take {
-    /// 1 to 20 lines, all of one event or of one service.
+    /// 1 to 20 lines, all of one event, of one service or of one store.
     #[schema(min_items = 1, max_items = 20)]
     lines: Vec<Ask>,
     /// The code of a private event.
@@ -42,6 +42,13 @@ pub struct Take {
     #[serde(default)]
     #[schema(max_items = 10)]
     replaces: Vec<HoldId>,
+    /// Whose stock it is, for products.
+    #[serde(default)]
+    store: Option<StoreId>,
+    /// The beginning of the window in which products are to be delivered; without one they are fetched.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    delivery: Option<Timestamp>,
     /// From the event's waiting room, if it has one: the buyer's own.
     #[serde(default)]
     #[schema(max_length = 1000)]
@@ -92,9 +99,12 @@ pub async fn take(
     bounded(&input.value)?;
     let replaces =
         input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
-    if let Some(wanted) = times::wanted(&input.value.lines)? {
-        let buyer = (buyer, caller.is_none());
-        let who = times::Who { buyer, holder, until, print, replaces: &replaces };
+    let asked = &input.value;
+    let who = times::Who { buyer: (buyer, caller.is_none()), holder, until, print, replaces: &replaces };
+    if let Some(wanted) = goods::wanted(&asked.lines, asked.store, asked.delivery)? {
+        return Ok((StatusCode::CREATED, Json(goods::take(&app, &who, &wanted).await?)));
+    }
+    if let Some(wanted) = times::wanted(&asked.lines)? {
         return Ok((StatusCode::CREATED, Json(times::take(&app, &who, &wanted).await?)));
     }
     let programme = programme(&app, &input.value).await?;
@@ -284,7 +294,7 @@ pub async fn own(
     let programme = app.programme(query.event).await?;
     let mut found: BTreeMap<HoldKey, OwnHold> = BTreeMap::new();
     let pools = pools(&app, &programme, &store::tag(&app, &who)).await?;
-    for pool in pools.into_iter().filter(|pool| !matches!(pool, Pool::Allowance { .. })) {
+    for pool in pools.into_iter().filter(|pool| !matches!(pool, Pool::Quota { .. })) {
         for (key, claim) in store::own_holds(&app, &pool, &who, now).await? {
             let expires = claim.m.until().unwrap_or(now);
             let hold = found.entry(key).or_insert(OwnHold { id: key.id(), places: 0, expires });

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`hold`] | take a hold, list my own, let go |
 //! | [`basket`] | what a hold is asked for: offers, seats |
+//! | [`goods`] | hold products from a store's stock, and room in a delivery window |
+//! | [`movements`] | what comes into stock, and what leaves it |
 //! | [`times`] | hold times of a service, move a booking to another time |
 //! | [`seats`] | block and open seats |
 //! | [`bookings`] | mine, an event's, one, cancel |
@@ -18,7 +20,9 @@
 pub mod applications;
 pub mod basket;
 pub mod bookings;
+pub mod goods;
 pub mod hold;
+pub mod movements;
 pub mod pools;
 pub mod room;
 pub mod seats;
@@ -43,6 +47,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bookings::cancel))
         .routes(routes!(times::reschedule))
         .routes(routes!(bookings::of_event))
+        .routes(routes!(bookings::of_service))
+        .routes(routes!(bookings::of_store))
+        .routes(routes!(movements::of_pool, movements::bring))
         .routes(routes!(pools::resize))
         .routes(routes!(pools::prove))
         .routes(routes!(seats::change))

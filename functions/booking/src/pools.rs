@@ -25,6 +25,7 @@ pub struct Size {
 
 /// A pool.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Pool)]
 pub struct View {
     /// The id.
     id: PoolId,
@@ -38,15 +39,12 @@ pub struct View {
 }
 
 /// A pool of the caller's organisation, read anew.
-async fn managed(app: &App, caller: Account, id: PoolId, action: Action) -> Result<Opened> {
+pub(crate) async fn managed(app: &App, caller: Account, id: PoolId, action: Action) -> Result<Opened> {
     let opened = match store::opened_pool(&app.db, id).await {
         Err(refusal) if refusal.code == Code::Opening => return Code::NotFound.refuse(),
         opened => opened?,
     };
-    match opened.subject {
-        Subject::Event(event) => app.programme_for(caller.id, action, event).await.map(drop)?,
-        Subject::Service(_) | Subject::Store(_) => return Code::NotFound.refuse(),
-    }
+    app.manages(caller.id, action, opened.subject).await?;
     Ok(opened)
 }
 

@@ -75,11 +75,12 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted]) -> Result<Held> {
             true => first.clone(),
             false => {
                 let known = tessera::vendor::store::package(&app.db, service.id, *package).await;
-                known
-                    .map_err(|_| {
-                        Refusal::invalid(format!("/lines/{place}/package"), "is not of the same service")
-                    })?
-                    .value
+                let other =
+                    || Refusal::invalid(format!("/lines/{place}/package"), "is not of the same service");
+                match known {
+                    Err(refusal) if refusal.code == Code::NotFound => return Err(other()),
+                    known => known?.value,
+                }
             }
         };
         service.details.may_book(&package.terms, *starts, now)?;
@@ -146,6 +147,7 @@ fn span(lines: &[Line]) -> Result<(Timestamp, Timestamp)> {
 /// Where to move a booking.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MoveBooking)]
 pub struct Move {
     /// The quote of a hold of the new time, of the same service and the same total.
     #[schema(max_length = 20000)]

@@ -44,6 +44,7 @@ pub struct Join {
 /// Where somebody stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = WaitlistStatus)]
 pub enum Status {
     /// In line.
     Waiting,
@@ -61,6 +62,7 @@ pub enum Status {
 
 /// Somebody on the waitlist.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = WaitlistPlace)]
 pub struct View {
     /// The id.
     id: WaiterId,

@@ -5,22 +5,28 @@ use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use tessera::app::App;
 use tessera::booking::store::{self, Cancelling};
-use tessera::booking::{By, Ending, Register, Subject, proof, waitlist};
+use tessera::booking::{By, Ending, Register, Subject, movement, proof, waitlist};
 use tessera::catalogue;
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
-use tessera::id::{BookingId, EventId, OrderId};
+use tessera::id::{BookingId, EventId, OrderId, ProductId, StoreId};
 use tessera::message::{Envelope, Message};
 use tessera::order;
 use tessera::pool::store::Waited;
 use tessera::pool::{self, HoldKey};
 use tessera::queue::Job;
+use tessera::retail::{self, Shelf};
 
 /// One message.
 pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         match &envelope.message {
             Message::EventPublished { event } => open(app, *event).await,
+            Message::ProductShelved { store, product } => shelve(app, *store, *product).await,
+            Message::StockMoved { pool, movement } => {
+                let known = movement::movement(&app.db, *pool, *movement).await?.ok_or(Code::NotFound)?;
+                movement::carry_out(app, known, app.clock.now()).await.map(drop)
+            }
             Message::OrderFreePlaced { order } | Message::PaymentAuthorized { order, .. } => {
                 decide(app, *order).await
             }
@@ -83,6 +89,13 @@ async fn open(app: &App, event: EventId) -> Result<()> {
         opened.push(pool);
     }
     Ok(())
+}
+
+/// Makes the stock of a product that a store begins to sell, or as many more lanes as it needs now.
+async fn shelve(app: &App, store: StoreId, product: ProductId) -> Result<()> {
+    let shelf = retail::store::shelf(&app.db, store, product).await?.ok_or(Code::NotFound)?.value;
+    let (id, subject) = (Shelf::pool_id(store, product), Subject::Store(store));
+    pool::store::open_stock(&app.db, id, subject, shelf.lanes()).await
 }
 
 async fn decide(app: &App, order: OrderId) -> Result<()> {
@@ -150,10 +163,7 @@ async fn last_moved(app: &App, first: Option<Stored<Register>>) -> Result<Option
 async fn free(app: &App, booking: BookingId) -> Result<()> {
     let (register, booking) = store::booking(&app.db, booking).await?;
     match register.value {
-        Register::Cancelled { .. } => {
-            let holder = HoldKey::of(booking.hold).ok_or(Code::NotFound)?;
-            store::give_back(app, holder, &booking.claims).await
-        }
+        Register::Cancelled { .. } => store::give_back_booked(app, &booking, app.clock.now()).await,
         Register::Confirmed { .. } | Register::Ended { .. } | Register::Lost { .. } => {
             Err(Code::Internal.caused_by("told of a cancellation that is not in the register"))
         }

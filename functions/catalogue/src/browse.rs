@@ -15,6 +15,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Params, Path, cacheable};
 use tessera::id::EventId;
 use tessera::page::{Page, Paging};
+use tessera::pool::store::Kind;
 
 /// What to list.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -93,9 +94,9 @@ pub(crate) async fn places(app: &App, event: &Event, offer: &Offer) -> Result<(u
         let opened = app.opened(offer.pool).await?;
         let lanes = app.lanes(&opened.pool()).await?;
         // Seats are blocked and opened while they sell: their lanes say how many there are.
-        let capacity = match opened.seated {
-            true => lanes.iter().map(|lane| lane.capacity).sum(),
-            false => opened.capacity,
+        let capacity = match opened.kind {
+            Kind::Seats | Kind::Stock => lanes.iter().map(|lane| lane.capacity).sum(),
+            Kind::Places => opened.capacity,
         };
         Ok::<_, Refusal>((capacity, Some(lanes.iter().map(|lane| lane.available).sum())))
     };

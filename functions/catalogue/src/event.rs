@@ -50,6 +50,7 @@ pub struct Create {
 /// Where an event stands.
 #[derive(Clone, Copy, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EventStatus)]
 pub enum Status {
     /// Being prepared.
     Draft,

@@ -1,4 +1,4 @@
-//! The catalogue capability: events and offers.
+//! The catalogue capability: what is sold, and what is left of it.
 //!
 //! | file | use cases |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | [`seating`] | venues and their sections; the seat maps of events, as data and as a picture |
 //! | [`room`] | an event's waiting room: switch on, change, switch off |
 //! | [`vendor`] | services and packages, their free times, comparison |
+//! | [`retail`] | stores, products, shelves, delivery windows |
 //! | [`browse`] | the public's list and detail, with live availability |
 //!
 //! Rules and the kept form are in [`tessera::catalogue`].
@@ -14,6 +15,7 @@
 pub mod browse;
 pub mod event;
 pub mod offer;
+pub mod retail;
 pub mod room;
 pub mod seating;
 pub mod vendor;
@@ -44,6 +46,16 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(vendor::rewrite_package))
         .routes(routes!(vendor::own))
         .routes(routes!(vendor::vendors_view))
+        .routes(routes!(retail::list, retail::found))
+        .routes(routes!(retail::one, retail::rewrite))
+        .routes(routes!(retail::own))
+        .routes(routes!(retail::owners_view))
+        .routes(routes!(retail::add_product))
+        .routes(routes!(retail::product, retail::rewrite_product))
+        .routes(routes!(retail::products))
+        .routes(routes!(retail::sold))
+        .routes(routes!(retail::shelve))
+        .routes(routes!(retail::windows))
         .routes(routes!(seating::found))
         .routes(routes!(seating::venue))
         .routes(routes!(seating::venues))

@@ -24,6 +24,7 @@ use tessera::text::Text;
 /// A new venue.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FoundVenue)]
 pub struct Found {
     /// Who may sell it.
     organisation: OrganisationId,

@@ -23,6 +23,7 @@ use tessera::vendor::{Category, Details, Package, PackageTerms, Service};
 /// A new service. Closed at first.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FoundService)]
 pub struct Found {
     /// The vendor.
     organisation: OrganisationId,

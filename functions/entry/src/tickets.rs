@@ -20,6 +20,7 @@ use tessera::order::store::Link;
 /// Where a ticket stands.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TicketStatus)]
 pub enum Status {
     /// Admits one person.
     Valid,
@@ -31,6 +32,7 @@ pub enum Status {
 
 /// A ticket.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Ticket)]
 pub struct View {
     /// The id.
     id: TicketId,

@@ -26,6 +26,8 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             Message::BookingCancelled { order, .. } => void(app, *order).await,
             Message::AccountCodeRequested { .. }
             | Message::EventPublished { .. }
+            | Message::ProductShelved { .. }
+            | Message::StockMoved { .. }
             | Message::EventChanged { .. }
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }

@@ -121,6 +121,7 @@ pub async fn new_code(
 /// The code that came by mail.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AddressProof)]
 pub struct Proof {
     email: Email,
     /// Six digits.

@@ -18,12 +18,14 @@ use tessera::text::Text;
 /// A new organisation.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FoundOrganisation)]
 pub struct Found {
     name: Text<1, 120>,
 }
 
 /// An organisation, as its member sees it.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Organisation)]
 pub struct View {
     /// The id.
     id: OrganisationId,

@@ -114,6 +114,7 @@ async fn rotate(app: &App, mut session: Stored<Session>, generation: u32, now: T
 
 /// A session, as its owner sees it.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Session)]
 pub struct View {
     /// The session.
     id: SessionId,

@@ -18,7 +18,8 @@ use tessera::message::{CodePurpose, Envelope, Message};
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
 use tessera::queue::Job;
-use tessera::{booking, calendar, catalogue, entry, identity, notification, order, vendor};
+use tessera::retail::StoreDetails;
+use tessera::{booking, calendar, catalogue, entry, identity, notification, order, retail, vendor};
 
 /// One message.
 pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
@@ -50,6 +51,8 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::EventChanged { event, changes } => begin_mailing(app, id, *event, changes.clone()).await,
             Message::MailingContinued { mailing, page } => mail_page(app, post, *mailing, *page).await,
             Message::EventPublished { .. }
+            | Message::ProductShelved { .. }
+            | Message::StockMoved { .. }
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
@@ -99,6 +102,8 @@ struct Occasion {
     venue: String,
     city: String,
     starts: Option<DateTime>,
+    /// The end of what begins then, for deliveries.
+    ends: Option<DateTime>,
     zone: String,
 }
 
@@ -110,21 +115,32 @@ impl Occasion {
                 let Details { name, venue, city, starts, .. } =
                     catalogue::store::event(&app.db, id).await?.value.details;
                 let (name, venue, city) = (name.to_string(), venue.to_string(), city.to_string());
-                Ok(Self { name, venue, city, starts: Some(starts.local), zone: starts.zone })
+                Ok(Self { name, venue, city, starts: Some(starts.local), ends: None, zone: starts.zone })
             }
             Subject::Service(id) => {
                 let service = vendor::store::service(&app.db, id).await?.value;
                 let vendor = identity::store::organisation(&app.db, service.organisation).await?.value;
                 let vendor::Details { name, city, zone, .. } = service.details;
-                let place = TimeZone::get(&zone).map_err(|error| Code::Internal.caused_by(error))?;
-                let first = lines.iter().filter_map(|line| line.slot).map(|slot| slot.starts).min();
-                let starts = first.map(|starts| place.to_datetime(starts));
+                let (starts, ends) = when(lines, &zone)?;
                 let (name, venue, city) = (name.to_string(), vendor.name.to_string(), city.to_string());
-                Ok(Self { name, venue, city, starts, zone })
+                Ok(Self { name, venue, city, starts, ends, zone })
             }
-            Subject::Store(_) => Err(Code::Internal.caused_by("nothing is sold from stores yet")),
+            Subject::Store(id) => {
+                let store = retail::store::store(&app.db, id).await?.value;
+                let StoreDetails { name, city, address, zone, .. } = store.details;
+                let (starts, ends) = when(lines, &zone)?;
+                let (name, venue, city) = (name.to_string(), address.to_string(), city.to_string());
+                Ok(Self { name, venue, city, starts, ends, zone })
+            }
         }
     }
+}
+
+/// The first time that the lines are of, where they are, and its end.
+fn when(lines: &[Line], zone: &str) -> Result<(Option<DateTime>, Option<DateTime>)> {
+    let place = TimeZone::get(zone).map_err(|error| Code::Internal.caused_by(error))?;
+    let first = lines.iter().filter_map(|line| line.slot).min_by_key(|slot| slot.starts);
+    Ok(first.map(|slot| (place.to_datetime(slot.starts), place.to_datetime(slot.ends))).unzip())
 }
 
 fn about(app: &App, post: &Post, order: &Order, occasion: &Occasion, why: &str) -> minijinja::Value {
@@ -145,12 +161,14 @@ fn about(app: &App, post: &Post, order: &Order, occasion: &Occasion, why: &str) 
         lines,
         why,
         tickets => order.quote.subject.event().is_some(),
+        goods => matches!(order.quote.subject, Subject::Store(_)),
         event => context! {
             name => occasion.name.as_str(),
             venue => occasion.venue.as_str(),
             city => occasion.city.as_str(),
             date => said("%A, %-d %B %Y"),
             time => said("%H:%M"),
+            ends => occasion.ends.map(|ends| ends.strftime("%H:%M").to_string()).unwrap_or_default(),
             zone => occasion.zone.as_str(),
         },
     }

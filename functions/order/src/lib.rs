@@ -24,6 +24,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(orders::one))
         .routes(routes!(orders::give_up))
         .routes(routes!(orders::of_event))
+        .routes(routes!(orders::of_service))
+        .routes(routes!(orders::of_store))
 }
 
 /// The function that the gateway calls.

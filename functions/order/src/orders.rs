@@ -11,7 +11,7 @@ use tessera::booking::{self, Line, Quote, Register, Subject};
 use tessera::db::{Listing, Put, Query};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Params, Path};
-use tessera::id::{BookingId, EventId, HoldId, OrderId, OrganisationId};
+use tessera::id::{BookingId, EventId, HoldId, OrderId, OrganisationId, ServiceId, StoreId};
 use tessera::identity::Action;
 use tessera::money::Money;
 use tessera::order::store::Link;
@@ -33,6 +33,7 @@ pub struct Place {
 
 /// An order.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Order)]
 pub struct View {
     /// The id.
     id: OrderId,
@@ -189,6 +190,36 @@ pub async fn of_event(
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    app.programme_for(caller.id, Action::ManageBookings, id).await?;
-    page(&app, Listing::Second, id.to_string(), &paging).await
+    sold_by(&app, caller, Subject::Event(id), &paging).await
+}
+
+/// List the orders of my organisation's service, the newest first.
+#[utoipa::path(get, path = "/v1/services/{id}/orders", tag = "order", security(("bearer" = [])),
+    params(("id" = ServiceId, Path, description = "The service"), Paging),
+    responses((status = 200, description = "A page of orders", body = Page<View>)))]
+pub async fn of_service(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<ServiceId>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
+    sold_by(&app, caller, Subject::Service(id), &paging).await
+}
+
+/// List the orders of my organisation's store, the newest first.
+#[utoipa::path(get, path = "/v1/stores/{id}/orders", tag = "order", security(("bearer" = [])),
+    params(("id" = StoreId, Path, description = "The store"), Paging),
+    responses((status = 200, description = "A page of orders", body = Page<View>)))]
+pub async fn of_store(
+    State(app): State<App>,
+    caller: Account,
+    Path(id): Path<StoreId>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<View>>> {
+    sold_by(&app, caller, Subject::Store(id), &paging).await
+}
+
+async fn sold_by(app: &App, caller: Account, subject: Subject, paging: &Paging) -> Result<Json<Page<View>>> {
+    app.manages(caller.id, Action::ManageBookings, subject).await?;
+    page(app, Listing::Second, subject.to_string(), paging).await
 }

@@ -39,6 +39,8 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             }
             Message::AccountCodeRequested { .. }
             | Message::EventPublished { .. }
+            | Message::ProductShelved { .. }
+            | Message::StockMoved { .. }
             | Message::EventChanged { .. }
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }

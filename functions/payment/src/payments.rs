@@ -29,6 +29,7 @@ pub struct Open {
 /// Where a payment stands.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PaymentStatus)]
 pub enum Status {
     /// The buyer has not paid.
     Open,
@@ -44,6 +45,7 @@ pub enum Status {
 
 /// A payment.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Payment)]
 pub struct View {
     /// The id.
     id: PaymentId,

@@ -27,6 +27,8 @@ fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> Bo
             Message::BookingLost { order, .. } => follow(app, stripe, *order, Fate::None).await,
             Message::AccountCodeRequested { .. }
             | Message::EventPublished { .. }
+            | Message::ProductShelved { .. }
+            | Message::StockMoved { .. }
             | Message::EventChanged { .. }
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }

@@ -3,12 +3,14 @@
 //! Each action is done several times on a home that does nothing else; what most of the runs cost is the figure (now and
 //! then one pays for reading the catalogue anew, as one in two seconds does).
 
+use crate::stores::tamper::{Asked, Tamper};
 use crate::whole::{Whole, WholeOptions};
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tessera::telemetry::Tally;
 
@@ -44,11 +46,26 @@ pub struct Row {
     pub writes_allowed: Option<f64>,
 }
 
+/// How the writes of many holds are spread over partition keys.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Spread {
+    /// What is sold.
+    pub sale: &'static str,
+    /// Writes that were counted.
+    pub writes: usize,
+    /// Partition keys that were written.
+    pub keys: usize,
+    /// The share of the key that was written most, 0 to 1.
+    pub hottest: f64,
+}
+
 /// The figures of all actions.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
     /// In the order of a sale.
     pub rows: Vec<Row>,
+    /// By kind of sale.
+    pub spreads: Vec<Spread>,
 }
 
 impl Table {
@@ -85,6 +102,11 @@ impl fmt::Display for Table {
             let trips = trips_allowed.map_or_else(String::new, |trips| trips.to_string());
             let writes = writes_allowed.map_or_else(String::new, |writes| writes.to_string());
             writeln!(f, "| {action} | {round_trips} | {trips} | {write_units} | {writes} | {read_units} |")?;
+        }
+        writeln!(f, "\n| holds on | writes to lanes | partition keys | share of the hottest |")?;
+        writeln!(f, "|---|---|---|---|")?;
+        for Spread { sale, writes, keys, hottest } in &self.spreads {
+            writeln!(f, "| {sale} | {writes} | {keys} | {:.1} % |", hottest * 100.0)?;
         }
         let paid = self.paid_booking().unwrap_or(f64::NAN);
         writeln!(
@@ -227,6 +249,47 @@ impl Counter<'_> {
         if answer.status().is_success() { Ok(package) } else { Err("the service was not opened".into()) }
     }
 
+    /// A store that delivers at any hour, with so many products of which there are plenty, at a price of nothing: its id, theirs,
+    /// and the stock of the first.
+    async fn store(&mut self, by: &Person, count: u32) -> Result<(String, Vec<String>, String), Failure> {
+        let organisation = self.organisation(by).await?;
+        let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+        let hours: Vec<_> =
+            days.iter().map(|day| json!({"day": day, "from": "00:00:00", "until": "00:00:00"})).collect();
+        let details = json!({"name": "Corner", "city": "Berlin", "zone": "UTC", "hours": hours,
+            "delivery": {"minutes": 60, "capacity": 48}});
+        let new = json!({"organisation": organisation, "details": details});
+        let store = text(&self.post("/v1/stores", &by.token, new).await?["id"]);
+        let request = self.http.request(Method::PUT, format!("{}/v1/stores/{store}", self.whole.url()));
+        let opened = request.bearer_auth(&by.token).header("If-Match", "\"v1\"");
+        let answer = opened.json(&json!({"open": true, "details": details})).send().await?;
+        if !answer.status().is_success() {
+            return Err("the store was not opened".into());
+        }
+        let (mut products, mut pools) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let name = format!("Product {number}");
+            let terms = json!({"name": name, "price": {"amount": 0, "currency": "EUR"}});
+            let new = json!({"organisation": organisation, "terms": terms});
+            let product = text(&self.post("/v1/products", &by.token, new).await?["id"]);
+            let path = format!("/v1/stores/{store}/products/{product}");
+            pools
+                .push(text(&self.ask(Method::PUT, &path, &by.token, json!({"listed": true})).await?["pool"]));
+            products.push(product);
+        }
+        self.settle().await?;
+        for pool in &pools {
+            self.bring(by, pool, 100).await?;
+        }
+        self.settle().await?;
+        Ok((store, products, pools.swap_remove(0)))
+    }
+
+    async fn bring(&mut self, by: &Person, pool: &str, quantity: i64) -> Result<(), Failure> {
+        let movement = json!({"quantity": quantity, "cause": "received"});
+        self.post(&format!("/v1/pools/{pool}/movements"), &by.token, movement).await.map(drop)
+    }
+
     async fn let_go(&mut self, hold: &Value) -> Result<(), Failure> {
         let by = text(&hold["guest_token"]);
         let release = format!("/v1/holds/{}/release", text(&hold["id"]));
@@ -263,6 +326,41 @@ impl Counter<'_> {
         let tallies = self.whole.home().meter().tallies();
         tallies.into_iter().map(|(action, tally)| (action.to_string(), tally)).collect()
     }
+}
+
+/// Counts writes of lanes by partition key.
+#[derive(Default)]
+struct Lanes(Mutex<BTreeMap<String, usize>>);
+
+#[async_trait::async_trait]
+impl Tamper for Lanes {
+    async fn before(&self, asked: &mut Asked) -> Vec<Asked> {
+        let table = asked.parameters["TableName"].as_str().unwrap_or_default();
+        if asked.operation == "UpdateItem" && table.ends_with("-pool") {
+            let key = asked.parameters["Key"]["pk"]["S"].as_str().unwrap_or_default().to_owned();
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+        }
+        Vec::new()
+    }
+
+    fn after(&self, _: &Asked, _: &Value) {}
+}
+
+/// Holds by so many buyers, and how their writes were spread.
+async fn spread(
+    counter: &mut Counter<'_>,
+    sale: &'static str,
+    baskets: impl Iterator<Item = Value>,
+) -> Result<Spread, Failure> {
+    let lanes = Arc::new(Lanes::default());
+    counter.whole.home().faults().tamper(Some(lanes.clone()));
+    for basket in baskets {
+        counter.post("/v1/holds", "", basket).await?;
+    }
+    counter.whole.home().faults().tamper(None);
+    let counted = lanes.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let (writes, most) = (counted.values().sum::<usize>(), counted.values().max().copied().unwrap_or(0));
+    Ok(Spread { sale, writes, keys: counted.len(), hottest: most as f64 / writes.max(1) as f64 })
 }
 
 /// What was added between two looks under these actions; under any, if none is named.
@@ -378,6 +476,36 @@ async fn count_on(whole: &Whole) -> Result<Table, Failure> {
     }
     row("hold a time", &times, None, Some(1.0));
 
+    let (store, products, stock) = counter.store(&organiser, 10).await?;
+    let (mut one, mut ten, mut back, mut brought) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let before = counter.look();
+        counter.bring(&organiser, &stock, 1).await?;
+        counter.settle().await?;
+        let moved = ["POST /v1/pools/{id}/movements", "booking stock.moved.v1"];
+        brought.push(between(&before, &counter.look(), &moved));
+        let line = |product: &String| json!({"product": product, "quantity": 1});
+        let basket = json!({"store": store, "lines": [line(&products[0])]});
+        let before = counter.look();
+        counter.post("/v1/holds", "", basket).await?;
+        one.push(between(&before, &counter.look(), &["POST /v1/holds"]));
+        let lines: Vec<_> = products.iter().map(line).collect();
+        let basket = json!({"store": store, "lines": lines, "delivery": midnight.to_string()});
+        let before = counter.look();
+        let hold = counter.post("/v1/holds", "", basket).await?;
+        ten.push(between(&before, &counter.look(), &["POST /v1/holds"]));
+        let (order, by) = (counter.buy(&hold).await?, text(&hold["guest_token"]));
+        let before = counter.look();
+        counter.post(&format!("/v1/bookings/{}/cancel", text(&order["booking"])), &by, Value::Null).await?;
+        counter.settle().await?;
+        let cancelled = ["POST /v1/bookings/{id}/cancel", "booking booking.cancelled.v1"];
+        back.push(between(&before, &counter.look(), &cancelled));
+    }
+    row("hold a product", &one, None, Some(1.0));
+    row("hold ten products and a delivery window", &ten, None, Some(11.0));
+    row("cancel that, booked", &back, None, None);
+    row("bring units into a stock", &brought, None, None);
+
     let mut passed = Vec::new();
     for _ in 0..RUNS {
         let sale = counter.sale(&organiser, 1, 0).await?;
@@ -443,5 +571,23 @@ async fn count_on(whole: &Whole) -> Result<Table, Failure> {
     row("let a hold go", &releases, None, Some(2.0));
     row("cancel a booking", &cancels, None, Some(2.0 + LISTINGS));
     row("paid purchase, all capabilities, mail included", &purchases, None, None);
-    Ok(Table { rows })
+
+    let mut spreads = Vec::new();
+    for (name, capacity, holds) in
+        [("50 places", 50, 40), ("5,000 places", 5_000, 480), ("50,000 places", 50_000, 480)]
+    {
+        let sale = counter.sale(&organiser, capacity, 0).await?;
+        let baskets = (0..holds).map(|_| Counter::basket(&sale, 1));
+        spreads.push(spread(&mut counter, name, baskets).await?);
+    }
+    let seats = (0..160).map(|_| Counter::basket(&hall, 2));
+    spreads.push(spread(&mut counter, "400 seats, the best two", seats).await?);
+    let hour = |hour: i64| (midnight + SignedDuration::from_hours(24 + hour)).to_string();
+    let times = (0..160).map(|nth| json!({"lines": [{"package": package, "starts": hour(nth)}]}));
+    spreads.push(spread(&mut counter, "the times of a week of one service", times).await?);
+    let goods = (0..160).map(
+        |nth| json!({"store": store, "lines": [{"product": products[nth % products.len()], "quantity": 1}]}),
+    );
+    spreads.push(spread(&mut counter, "ten products of a store", goods).await?);
+    Ok(Table { rows, spreads })
 }

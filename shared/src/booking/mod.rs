@@ -3,9 +3,10 @@
 //! A hold lives in lanes ([`crate::pool`]) and in the signed [`Quote`] that its buyer carries. What becomes of it is
 //! decided once, by the first write of its [`Register`]: **confirmed**, which is the booking itself, or **ended**.
 //! Paying, expiring, releasing and replacing race for that one item, never for clocks. [`store`] has the flow, [`proof`] recounts
-//! a pool from its ledger and the registers, [`waitlist`] and [`application`] keep places for people under keys of their own, [`want`] says where in the lanes something can be had.
+//! a pool from its ledger and the registers, [`waitlist`] and [`application`] keep places for people under keys of their own, [`movement`] is what comes into stock and goes, [`want`] says where in the lanes something can be had.
 
 pub mod application;
+pub mod movement;
 pub mod proof;
 pub mod store;
 pub mod waitlist;
@@ -88,6 +89,15 @@ impl Item {
         match self {
             Self::Offer(id) => Some(id),
             Self::Package(_) | Self::Product(_) => None,
+        }
+    }
+
+    /// The product, if it is one.
+    #[must_use]
+    pub const fn product(self) -> Option<ProductId> {
+        match self {
+            Self::Product(id) => Some(id),
+            Self::Offer(_) | Self::Package(_) => None,
         }
     }
 }
@@ -341,7 +351,8 @@ impl Register {
             Self::Ended { .. } | Self::Lost { .. } | Self::Cancelled { .. } => None,
             Self::Confirmed { booking } if booking.moving != Some(to) => None,
             Self::Confirmed { booking } if done => {
-                Some((Self::Cancelled { booking: booking.clone(), by: By::Moved, at: now }, Vec::new()))
+                let (booking, by) = (booking.clone(), By::Moved);
+                Some((Self::Cancelled { booking, by, at: now }, Vec::new()))
             }
             Self::Confirmed { booking } => {
                 let booking = Booking { moving: None, ..booking.clone() };

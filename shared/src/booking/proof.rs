@@ -3,7 +3,7 @@
 //! Three things are true of every pool at every moment, by the conditions of its writes:
 //!
 //! 1. in each lane, what is left and what its entries took sum to its capacity;
-//! 2. every confirmed booking has its entry in each lane it names;
+//! 2. every confirmed booking has its entry in each lane it names (of stock: until it was taken out with its units);
 //! 3. an entry that is marked as sold belongs to a booking.
 //!
 //! Nothing that Tessera does can break them; a restored backup, a hand in the console or a bug can. Whoever recounts
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::db::{Key, Listing, Query, Stored};
 use crate::error::Result;
 use crate::id::{BookingId, HoldId};
-use crate::pool::store::{LaneWrite, Opened, Outcome, read, read_one, recount, write};
+use crate::pool::store::{Kind, LaneWrite, Opened, Outcome, read, read_one, recount, write};
 use crate::pool::{Claim, HoldKey, Lane, Mark, Pool, Turn};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -105,7 +105,8 @@ pub async fn prove(app: &App, opened: &Opened, now: Timestamp) -> Result<Proof> 
         if !lane.is_balanced() {
             proof.differences.push(Difference::sum(lane));
         }
-        for (holder, mark) in &lane.entries {
+        // Of stock, marks of what came in or back take nothing.
+        for (holder, mark) in lane.entries.iter().filter(|(_, mark)| !mark.is_spent()) {
             match registers.get(holder) {
                 Some(Register::Confirmed { booking }) if names(booking, &pool, lane.number, *mark) => {
                     proof.sold += mark.quantity;
@@ -129,11 +130,14 @@ pub async fn prove(app: &App, opened: &Opened, now: Timestamp) -> Result<Proof> 
             }
         }
     }
-    // Seats are blocked and opened one by one: their lanes alone say how many there are.
-    if !opened.seated && proof.capacity != opened.capacity {
+    // Seats are blocked and opened one by one, stock comes and goes: their lanes alone say how many there are.
+    if opened.kind == Kind::Places && proof.capacity != opened.capacity {
         proof.differences.push(Difference::Size { noted: opened.capacity, lanes: proof.capacity });
     }
-    proof.differences.extend(missing(app, opened, &lanes).await?);
+    // What was sold of stock leaves the lanes.
+    if !pool.settles() {
+        proof.differences.extend(missing(app, opened, &lanes).await?);
+    }
     Ok(proof)
 }
 

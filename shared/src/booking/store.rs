@@ -3,26 +3,32 @@
 //! | item | table | pk | sk | g1 | g2 |
 //! |---|---|---|---|---|---|
 //! | lane | pool | pool id `#` partition | lane number | | |
-//! | register | booking | hold key | `-` | buyer, by confirmation | event, by confirmation |
+//! | register | booking | hold key | `-` | buyer, by confirmation | event, service or store, by confirmation |
+//! | what a buyer may take of an offer | pool | offer id `#` buyer | lane number | | |
+//! | movement of stock | booking | pool id | movement id | | pool id, by time |
 //! | opened pool | pool | `opened` | pool id | | |
 //! | sold out, as some function found | pool | `sold#` first partition | `-` | | |
 //! | cancelling of an event | booking | event id | `cancelling` | | |
 
 use super::waitlist;
 use super::want::{Look, Want};
-use super::{Booking, By, CONFIRM_DAYS, Ending, Quote, Register, Subject, TOMBSTONE_DAYS};
+use super::{Booking, By, CONFIRM_DAYS, Ending, Line, Quote, Register, Subject, TOMBSTONE_DAYS};
 use crate::app::App;
 use crate::catalogue;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Position, Stored, Table};
 use crate::error::{Code, Refusal, Result};
-use crate::id::{BookingId, EventId, HoldId};
+use crate::id::{AccountId, BookingId, EventId, HoldId, StoreId};
+use crate::identity::Action;
 use crate::message::Message;
 use crate::order::Order;
-use crate::pool::store::{Back, LaneWrite, Outcome, read, read_near, read_one, release, tell, told, write};
+use crate::pool::store::{
+    Back, LaneWrite, Outcome, read, read_near, read_one, release, take_back, tell, told, write,
+};
 use crate::pool::{Cells, Claim, HoldKey, Lane, Mark, Part, Pool, Turn, exactly, still_there};
 use crate::sign::Purpose;
-use futures_util::future::try_join_all;
+use crate::{retail, vendor};
+use futures_util::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -126,17 +132,33 @@ pub fn holder(app: &App, buyer: &str, idempotency_key: &str) -> HoldKey {
 /// `sold_out`, `limit_reached` (an allowance), `opening`, `hold_gone` (the key's hold has ended), `key_reused` (the key
 /// holds something else), `busy` (too many lost races), and the store's own.
 pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Claim>> {
-    let mut claims = Vec::new();
-    for (pool, want) in wish.wants {
+    let (mut claims, mut refused) = (Vec::new(), None);
+    // Limits one by one, because they refuse more cheaply than places are given back; then all places at once.
+    let limits = wish.wants.iter().take_while(|(pool, _)| matches!(pool, Pool::Quota { .. })).count();
+    let (limits, rest) = wish.wants.split_at(limits);
+    for (pool, want) in limits {
         match take(app, wish, pool, want, now).await {
             Ok(mut taken) => claims.append(&mut taken),
-            Err(refusal) if claims.is_empty() => return Err(refusal),
             Err(refusal) => {
-                // Half a basket: the register first, so that nobody can confirm what is being given back.
-                fence(app, wish.holder, &claims, now).await?;
-                return Err(refusal);
+                refused = Some(refusal);
+                break;
             }
         }
+    }
+    if refused.is_none() {
+        for taken in join_all(rest.iter().map(|(pool, want)| take(app, wish, pool, want, now))).await {
+            match taken {
+                Ok(mut taken) => claims.append(&mut taken),
+                Err(refusal) => refused = refused.or(Some(refusal)),
+            }
+        }
+    }
+    if let Some(refusal) = refused {
+        if !claims.is_empty() {
+            // Half a basket: the register first, so that nobody can confirm what is being given back.
+            fence(app, wish.holder, &claims, now).await?;
+        }
+        return Err(refusal);
     }
     for replaced in wish.replaces {
         // Whatever of the replaced hold was not needed for this one goes back, too.
@@ -151,10 +173,10 @@ async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, want: &Want, now: Timesta
     let quantity = want.quantity();
     let past_line = wish.turn == Turn::Theirs;
     let look = Look { holder: wish.holder, yields: wish.replaces, now, round: 0, past_line };
-    if let Pool::Allowance { limit, .. } = pool
+    if let Pool::Quota { limit, .. } = pool
         && quantity > *limit
     {
-        return Code::LimitReached.refuse();
+        return Err(want.refusal(pool, &[], &look));
     }
     if wish.replaces.is_empty() && !past_line && app.hints.is_sold_out(pool, wish.holder, quantity, now) {
         return Err(want.refusal(pool, &[], &look));
@@ -183,6 +205,8 @@ async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, want: &Want, now: Timesta
             // It may be anywhere, and whoever looks only near their start would take a second time.
             Outcome::Mine(_) => width = pool.partitions(),
             Outcome::Short(seen) => app.hints.saw(pool, *lane, seen.available),
+            // A lane of stock that is not there yet: others are.
+            Outcome::Missing if pool.settles() => app.hints.saw(pool, *lane, 0),
             Outcome::Missing => return Code::Opening.refuse(),
         }
         break;
@@ -303,6 +327,7 @@ async fn look_and_take(
         before = None;
         let (mut have, wanted) = (mine, parts.len());
         let already = have.len();
+        let crowded = parts.iter().any(|part| part.crowded);
         for part in parts {
             match take_part(app, wish, pool, &part, now).await? {
                 Some(claim) => have.push(claim),
@@ -311,6 +336,10 @@ async fn look_and_take(
         }
         if have.len() == already + wanted {
             return Ok(have);
+        }
+        // Every lane is full of others who hold and have not paid: looking on would not change it.
+        if crowded && round > 0 {
+            break;
         }
     }
     Code::Busy.refuse()
@@ -390,8 +419,15 @@ struct Judged {
     sold: Vec<(HoldKey, Mark)>,
 }
 
-/// Finds out the fate of entries whose time is over. Those nobody has decided are ended here and now; a read comes
-/// first, because a refused write costs five times as much.
+/// For so long what was sold of stock stays in its lane: whoever repeats the request that held it still finds it there, and
+/// whoever takes under the same key later writes another entry, which no booking names.
+const SETTLE_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// For so long a mark of what came back, or in, stays in its lane. Nobody works for longer who looked at the register before:
+/// a function runs for 15 minutes at most.
+pub const MARKS_KEPT: SignedDuration = SignedDuration::from_hours(1);
+
+/// Finds out the fate of entries whose time is over, and of those of a crowded lane. Those nobody has decided are ended here and
+/// now, if their time is over; a read comes first, because a refused write costs five times as much.
 async fn judge(
     db: &Db,
     pool: &Pool,
@@ -407,23 +443,32 @@ async fn judge(
     let known = registers_of(db, entries.iter().map(|(holder, _)| *holder)).await?;
     let fates = try_join_all(entries.iter().map(|(holder, mark)| {
         let known = known.get(holder);
-        let why = if replaced.contains(holder) { Ending::Replaced } else { Ending::Expired };
+        let replaced = replaced.contains(holder);
+        let why = if replaced { Ending::Replaced } else { Ending::Expired };
         async move {
             let register = match known {
-                Some(register) => register.clone(),
-                None => end(db, *holder, why, now).await?,
+                Some(register) => Some(register.clone()),
+                // Nobody has decided: it is still held, or what the mark is about is still being done.
+                None if mark.is_spent() || !(replaced || mark.expired(now)) => None,
+                None => Some(end(db, *holder, why, now).await?),
             };
             Ok::<_, Refusal>((*holder, *mark, register))
         }
     }));
     let key = pool.key(lane);
+    let settles = pool.settles();
     for (holder, mark, register) in fates.await? {
+        let Some(register) = register else { continue };
+        let names =
+            |booking: &Booking| booking.claims.iter().any(|claim| claim.key() == key && claim.m == mark);
         match register {
-            Register::Confirmed { booking }
-                if booking.claims.iter().any(|claim| claim.key() == key && claim.m == mark) =>
-            {
-                judged.sold.push((holder, mark));
+            Register::Confirmed { booking } if names(&booking) => {
+                if !settles || now.duration_since(booking.confirmed) >= SETTLE_AFTER {
+                    judged.sold.push((holder, mark));
+                }
             }
+            // Its units are about to be brought back.
+            Register::Cancelled { booking, .. } if settles && names(&booking) => {}
             // Also a booking's stray entry in a lane it does not name: a retry that had reached another lane.
             Register::Confirmed { .. }
             | Register::Cancelled { .. }
@@ -457,6 +502,23 @@ pub async fn give_back(app: &App, holder: HoldKey, claims: &[Claim]) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Gives back what a cancelled booking took. Repeating it changes nothing.
+///
+/// # Errors
+/// The store's own; `busy` after too many lost races.
+pub async fn give_back_booked(app: &App, booking: &Booking, now: Timestamp) -> Result<()> {
+    let holder = HoldKey::of(booking.hold).ok_or(Code::NotFound)?;
+    let settles = |claim: &Claim| claim.pool().is_some_and(|pool| pool.settles());
+    let (units, places): (Vec<Claim>, Vec<Claim>) = booking.claims.iter().cloned().partition(settles);
+    give_back(app, holder, &places).await?;
+    if units.is_empty() || register_of(&app.db, holder.back()).await?.is_some() {
+        return Ok(());
+    }
+    try_join_all(units.iter().map(|claim| take_back(&app.db, holder, claim, now + MARKS_KEPT))).await?;
+    // From here on the marks may go.
+    end(&app.db, holder.back(), Ending::Released, now).await.map(drop)
 }
 
 /// Gives back whatever an ended hold still has in these pools.
@@ -666,7 +728,10 @@ async fn called_off(app: &App, subject: Subject, anew: bool) -> Result<bool> {
 async fn again_wanted(app: &App, order: &Order) -> Result<Vec<(Pool, Want)>> {
     let quote = &order.quote;
     let Subject::Event(event) = quote.subject else {
-        return Ok(Want::all_again(&quote.claims));
+        return match quote.subject {
+            Subject::Store(store) => goods_again(app, store, &quote.lines).await,
+            Subject::Service(_) | Subject::Event(_) => Ok(Want::all_again(&quote.claims)),
+        };
     };
     let programme = app.programme(event).await?;
     let (mut lines, mut celled) = (Vec::new(), Vec::<Pool>::new());
@@ -675,7 +740,7 @@ async fn again_wanted(app: &App, order: &Order) -> Result<Vec<(Pool, Want)>> {
         let offer = offer.ok_or(Code::NotFound)?;
         let pool = app.opened(offer.pool).await?.pool();
         let want = match pool {
-            Pool::Places { .. } | Pool::Allowance { .. } | Pool::Hours { .. } => {
+            Pool::Places { .. } | Pool::Stock { .. } | Pool::Quota { .. } | Pool::Hours { .. } => {
                 Some(Want::Places(line.quantity))
             }
             // The same seats, once for all lines.
@@ -688,6 +753,22 @@ async fn again_wanted(app: &App, order: &Order) -> Result<Vec<(Pool, Want)>> {
         lines.push((offer, line.quantity, pool, want));
     }
     super::wanted(lines, &tag(app, &quote.buyer.to_string()))
+}
+
+/// The same products, and room in the same window.
+async fn goods_again(app: &App, store: StoreId, lines: &[Line]) -> Result<Vec<(Pool, Want)>> {
+    let products = lines.iter().filter_map(|line| line.item.product()).collect();
+    let known = retail::store::goods(&app.db, store, &products).await?;
+    let mut wants = Vec::new();
+    if let Some(slot) = lines.iter().find_map(|line| line.slot) {
+        let details = retail::store::store(&app.db, store).await?.value.details;
+        wants.extend(details.chosen(store, slot.starts).map(|window| (window, Want::Places(1))));
+    }
+    for line in lines {
+        let (_, shelf) = line.item.product().and_then(|product| known.get(&product)).ok_or(Code::NotFound)?;
+        wants.push((shelf.pool(), Want::Places(line.quantity)));
+    }
+    Ok(wants)
 }
 
 /// One fresh hold for money that came late, and its confirmation, if there is something to be had.
@@ -780,4 +861,19 @@ pub async fn tidy_lanes(app: &App, pool: &Pool, lanes: &[Lane], now: Timestamp) 
         }
     }
     Ok(back)
+}
+
+impl App {
+    /// Checks that `account` may do `action` with what this sells.
+    ///
+    /// # Errors
+    /// `not_found`; as [`App::authorize`].
+    pub async fn manages(&self, account: AccountId, action: Action, subject: Subject) -> Result<()> {
+        let organisation = match subject {
+            Subject::Event(id) => self.programme(id).await?.event.organisation,
+            Subject::Service(id) => vendor::store::service(&self.db, id).await?.value.organisation,
+            Subject::Store(id) => retail::store::store(&self.db, id).await?.value.organisation,
+        };
+        self.authorize(account, action, organisation).await.map(drop)
+    }
 }

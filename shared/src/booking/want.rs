@@ -1,7 +1,7 @@
 //! What is wanted of a pool, and where in its lanes it can be had.
 
 use crate::error::{Code, Refusal, Result};
-use crate::pool::{Cells, Claim, HoldKey, Lane, Part, Pool, plan, within_reach};
+use crate::pool::{Cells, Claim, HoldKey, Lane, Part, Pool, Quota, plan, within_reach};
 use crate::seating::{Kind, Party, Seat, Seating, best};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -171,9 +171,9 @@ impl Want {
     #[must_use]
     pub fn refusal(&self, pool: &Pool, lanes: &[Lane], look: &Look<'_>) -> Refusal {
         let sold_out = match pool {
-            Pool::Places { .. } | Pool::Seats { .. } => Code::SoldOut,
-            Pool::Hours { .. } => Code::SlotTaken,
-            Pool::Allowance { .. } => Code::LimitReached,
+            Pool::Places { .. } | Pool::Seats { .. } | Pool::Stock { .. } => Code::SoldOut,
+            Pool::Hours { .. } | Pool::Quota { of: Quota::Window { .. }, .. } => Code::SlotTaken,
+            Pool::Quota { of: Quota::Buyer { .. }, .. } => Code::LimitReached,
         };
         let waited = |refusal: Refusal| match lanes.iter().any(|lane| lane.waited.is_some()) {
             true => refusal.with("waitlist", true),

@@ -64,6 +64,7 @@ pub enum Visibility {
 /// What an organiser writes about an event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EventDetails)]
 pub struct Details {
     /// Its name.
     #[schema(example = "Midsummer Night")]

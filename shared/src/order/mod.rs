@@ -61,6 +61,7 @@ pub enum State {
 /// What an order answers as its status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = OrderStatus)]
 pub enum Status {
     /// Waiting for the money, the places are kept.
     Pending,

@@ -9,6 +9,10 @@
 //! [`crate::booking`]): one item, written once, "confirmed" or "ended". Only a hold that the register has ended is
 //! reclaimed; one that it has confirmed is marked as sold in the lane ([`Mark::sold`]) and never looked at again.
 //!
+//! Stock *settles*: it turns over for years, so its lanes do not keep what was sold. A sold entry leaves the lane together with its
+//! units. Then an absent entry says nothing any more, and whoever brings units back, or in, leaves a mark of no units under a key of
+//! its own ([`Mark::spent`]): it comes back once, however often that is told. `tests/proof/src/stock.rs` has the rules of it.
+//!
 //! This module is pure: layout, marks, and the [`plan`] of where to take from. [`store`] has the lane writes.
 //!
 //! # Sizes
@@ -19,7 +23,7 @@
 pub mod store;
 
 use crate::db::Key;
-use crate::id::{HoldId, OfferId, PoolId, ServiceId};
+use crate::id::{HoldId, OfferId, PoolId, ServiceId, StoreId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -31,6 +35,9 @@ use std::fmt;
 pub const LANE_CAPACITY: u32 = 48;
 /// Lanes that share a partition key.
 const LANES_PER_PARTITION: u32 = 24;
+/// Holds that a lane of stock has room for: so many baskets of one product can be held at once in each. Fewer than places,
+/// because its counts are longer.
+pub const LANE_SLOTS: u32 = 44;
 /// The largest pool, places. 2,084 lanes.
 pub const MAX_CAPACITY: u32 = 100_000;
 /// Marks count seconds from 2025-01-01T00:00:00Z: nine digits until 2056, one byte less than ten.
@@ -74,10 +81,21 @@ impl HoldKey {
     /// The one further hold that a payment may try when it came after the end of this one.
     #[must_use]
     pub fn again(self) -> Self {
-        let hash = crate::id::hashed(&[b"again", &self.0]);
+        self.derived(b"again")
+    }
+
+    /// Another key of the same caller, that only this one leads to.
+    fn derived(self, what: &[u8]) -> Self {
+        let hash = crate::id::hashed(&[what, &self.0]);
         let mut bytes = self.0;
         bytes[5..].copy_from_slice(&hash.as_bytes()[..4]);
         Self(bytes)
+    }
+
+    /// The key under which it is marked and noted that the units of what became a booking are back.
+    #[must_use]
+    pub fn back(self) -> Self {
+        self.derived(b"back")
     }
 
     /// The hold's id. The 72 bits are in it, so that the id leads to the lane entry and the register.
@@ -218,7 +236,7 @@ pub struct Mark {
     until: u32,
     /// Three digits of the request's print: a key used for another request is noticed.
     pub print: u16,
-    /// Places, 1 to 99.
+    /// Places, 1 to 99; none for a mark of what was done.
     pub quantity: u32,
     /// Which, where it matters: so many as `quantity`, or none.
     pub cells: Cells,
@@ -240,6 +258,25 @@ impl Mark {
     #[must_use]
     pub fn of(cells: Cells, until: Timestamp, print: u16) -> Self {
         Self { cells, ..Self::new(cells.count(), until, print) }
+    }
+
+    /// A mark of no units, under the key of what was brought back or in: it is not done twice while this is there. `done` is
+    /// false if it was found that it cannot be done. Goes some time after `until`, once a register says that all is done.
+    #[must_use]
+    pub fn spent(until: Timestamp, done: bool) -> Self {
+        Self::new(0, until, u16::from(!done))
+    }
+
+    /// Whether it is one of those.
+    #[must_use]
+    pub const fn is_spent(self) -> bool {
+        self.quantity == 0
+    }
+
+    /// Whether what it is about was done.
+    #[must_use]
+    pub const fn was_done(self) -> bool {
+        self.print == 0
     }
 
     /// The same entry once its booking is known: it has no end any more.
@@ -328,33 +365,87 @@ pub enum Pool {
         /// Which of its units, from 0.
         unit: u8,
     },
-    /// What one buyer may still take of one offer. One lane, made by its first use.
-    Allowance {
-        /// Of which offer.
-        offer: OfferId,
-        /// Whose: the tag of the buyer's holds.
-        buyer: [u8; 5],
-        /// How many in all, 1 to [`LANE_CAPACITY`].
+    /// Units of a product in a store: they settle. Opened with its lanes, empty.
+    Stock {
+        /// Which.
+        id: PoolId,
+        /// How many lanes it has, 1 or more.
+        lanes: u32,
+    },
+    /// So many uses of something that nobody opens: its lanes are made by their first use, and its limit counts as it is now.
+    Quota {
+        /// Of what.
+        of: Quota,
+        /// How many in all, 1 to [`MAX_CAPACITY`].
         limit: u32,
     },
 }
 
+/// What a limit is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Quota {
+    /// What one buyer may take of one offer.
+    Buyer {
+        /// Of which offer.
+        offer: OfferId,
+        /// Whose: the tag of the buyer's holds.
+        buyer: [u8; 5],
+    },
+    /// What a store can deliver in one window.
+    Window {
+        /// Which store.
+        store: StoreId,
+        /// When the window begins, seconds since 1970.
+        starts: i64,
+    },
+}
+
 impl Pool {
-    /// The allowance of the buyer of this tag.
+    /// What the buyer of this tag may take of an offer.
     #[must_use]
     pub fn allowance(offer: OfferId, tag: &[u8; 32], limit: u32) -> Self {
         let mut buyer = [0; 5];
         buyer.copy_from_slice(&tag[..5]);
-        Self::Allowance { offer, buyer, limit }
+        Self::Quota { of: Quota::Buyer { offer, buyer }, limit }
+    }
+
+    /// Whether sold entries leave its lanes.
+    #[must_use]
+    pub const fn settles(&self) -> bool {
+        matches!(self, Self::Stock { .. })
+    }
+
+    /// The most that one of its lanes can have; nothing where the lane itself says so.
+    #[must_use]
+    pub fn share(&self, lane: u32) -> Option<u32> {
+        match self {
+            Self::Quota { limit, .. } => even(*limit, self.lanes()).nth(lane as usize).or(Some(0)),
+            Self::Places { .. } | Self::Seats { .. } | Self::Stock { .. } | Self::Hours { .. } => None,
+        }
+    }
+
+    /// A lane that has not been made, if its first use makes it.
+    #[must_use]
+    pub fn unused(&self, lane: u32) -> Option<Lane> {
+        let capacity = match self {
+            Self::Quota { .. } => self.share(lane)?,
+            Self::Hours { .. } => MAX_CELLS,
+            Self::Places { .. } | Self::Seats { .. } | Self::Stock { .. } => return None,
+        };
+        Some(Lane { number: lane, capacity, available: capacity, ..Lane::default() })
     }
 
     /// How many lanes.
     #[must_use]
     pub const fn lanes(&self) -> u32 {
         match self {
-            Self::Places { lanes, .. } | Self::Seats { lanes, .. } => *lanes,
+            Self::Places { lanes, .. } | Self::Seats { lanes, .. } | Self::Stock { lanes, .. } => *lanes,
             // Half days have no end; nobody looks through all of them.
-            Self::Hours { .. } | Self::Allowance { .. } => 1,
+            Self::Hours { .. } => 1,
+            Self::Quota { limit, .. } => {
+                let lanes = lanes_for(*limit);
+                if lanes == 0 { 1 } else { lanes }
+            }
         }
     }
 
@@ -388,8 +479,8 @@ impl Pool {
     #[must_use]
     pub const fn opened(&self) -> Option<PoolId> {
         match self {
-            Self::Places { id, .. } | Self::Seats { id, .. } => Some(*id),
-            Self::Hours { .. } | Self::Allowance { .. } => None,
+            Self::Places { id, .. } | Self::Seats { id, .. } | Self::Stock { id, .. } => Some(*id),
+            Self::Hours { .. } | Self::Quota { .. } => None,
         }
     }
 
@@ -403,7 +494,14 @@ impl Pool {
         match self {
             Self::Places { id, .. } | Self::Seats { id, .. } => format!("{id}#{partition}"),
             Self::Hours { service, unit } => format!("{service}/{unit}#{partition}"),
-            Self::Allowance { offer, buyer, .. } => format!("{offer}#{}", URL_SAFE_NO_PAD.encode(buyer)),
+            Self::Stock { id, .. } => format!("{STOCK}{id}#{partition}"),
+            // One partition each: a limit is of one buyer, or of one window.
+            Self::Quota { of: Quota::Buyer { offer, buyer }, .. } => {
+                format!("{offer}#{}", URL_SAFE_NO_PAD.encode(buyer))
+            }
+            Self::Quota { of: Quota::Window { store, starts }, .. } => {
+                format!("{store}@{starts}#{partition}")
+            }
         }
     }
 
@@ -413,6 +511,9 @@ impl Pool {
         Key::new(self.partition(lane / LANES_PER_PARTITION), format!("{lane:04}"))
     }
 }
+
+/// What the partitions of stock begin with.
+const STOCK: &str = "stock:";
 
 /// How many lanes a capacity needs.
 #[must_use]
@@ -467,6 +568,10 @@ pub struct Lane {
     pub blocked: Cells,
     /// Set while people wait for the pool: what is left is theirs. A larger number was set later.
     pub waited: Option<u64>,
+    /// Holds that it still has room for, if it settles: then sold ones make room.
+    pub slots: Option<u32>,
+    /// So many more are taken than may be, by now: the limit was higher. They come back to nobody.
+    pub excess: u32,
 }
 
 /// Who takes, where people wait for a pool.
@@ -487,10 +592,27 @@ impl Lane {
         self.entries.values().map(|mark| mark.quantity).sum()
     }
 
-    /// Whether they do, and whether the cells that are marked as taken are those of the entries.
+    /// Whether they do, and whether the cells that are marked as taken are those of the entries, and the room for entries is what
+    /// they leave.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.available + self.taken() == self.capacity && self.taken_cells == self.cells(|_, _| true)
+        self.available + self.taken() == self.capacity
+            && self.taken_cells == self.cells(|_, _| true)
+            && self.slots.is_none_or(|slots| slots == self.slots_left())
+    }
+
+    /// Holds that a lane of stock has room for beside those it has. Marks of what was done need none: sales do not wait for
+    /// them, and a lane that gets many of them costs a second write unit for an hour.
+    #[must_use]
+    pub fn slots_left(&self) -> u32 {
+        let holds = self.entries.values().filter(|mark| !mark.is_spent()).count() as u32;
+        LANE_SLOTS.saturating_sub(holds)
+    }
+
+    /// Whether no hold fits in before others have gone.
+    #[must_use]
+    pub const fn is_crowded(&self) -> bool {
+        matches!(self.slots, Some(0))
     }
 
     /// The cells of those entries.
@@ -524,14 +646,17 @@ impl Claim {
         Key::new(&self.p, &self.l)
     }
 
-    /// The pool, as far as the claim knows it; nothing for an allowance.
+    /// The pool, as far as the claim knows it; nothing for a quota.
     #[must_use]
     pub fn pool(&self) -> Option<Pool> {
-        let (name, _) = self.p.split_once('#')?;
+        let ((name, _), lanes) = (self.p.split_once('#')?, self.lane()? + 1);
         if let Some((service, unit)) = name.split_once('/') {
             return Some(Pool::Hours { service: service.parse().ok()?, unit: unit.parse().ok()? });
         }
-        let (id, lanes) = (name.parse().ok()?, self.lane()? + 1);
+        if let Some(id) = name.strip_prefix(STOCK) {
+            return Some(Pool::Stock { id: id.parse().ok()?, lanes });
+        }
+        let id = name.parse().ok()?;
         let seated = !self.m.cells.is_empty();
         Some(if seated { Pool::Seats { id, lanes } } else { Pool::Places { id, lanes } })
     }
@@ -564,20 +689,28 @@ pub struct Part {
     pub judge: Vec<(HoldKey, Mark)>,
     /// Whether the lane was waited for: who planned it may have it all the same.
     pub waited: bool,
+    /// Whether no hold fits into the lane before one of those has gone.
+    pub crowded: bool,
+    /// So many have to come back before there is anything to take.
+    pub excess: u32,
 }
 
 impl Part {
     const fn of(lane: &Lane, quantity: u32, judge: Vec<(HoldKey, Mark)>) -> Self {
         let Lane { number, available, waited, .. } = *lane;
-        Self { lane: number, quantity, cells: Cells::NONE, available, judge, waited: waited.is_some() }
+        let (waited, crowded, excess) = (waited.is_some(), lane.is_crowded(), lane.excess);
+        Self { lane: number, quantity, cells: Cells::NONE, available, judge, waited, crowded, excess }
     }
 
     /// Whether it can be had when these of its judged entries are dead and those are sold.
     #[must_use]
     pub fn fits(&self, dead: &[(HoldKey, Mark)], sold: &[(HoldKey, Mark)]) -> bool {
+        if self.crowded && dead.iter().chain(sold).all(|(_, mark)| mark.is_spent()) {
+            return false;
+        }
         if self.cells.is_empty() {
             let back: u32 = dead.iter().map(|(_, mark)| mark.quantity).sum();
-            return self.available + back >= self.quantity;
+            return self.available + back >= self.quantity + self.excess;
         }
         sold.iter().all(|(_, mark)| !mark.cells.meets(self.cells))
     }
@@ -624,15 +757,19 @@ pub fn plan(
     let start = holder.start(count) as usize;
     let ring =
         || lanes[start..].iter().chain(&lanes[..start]).filter(|lane| !lane.entries.contains_key(&holder));
-    if let Some(lane) = ring().find(|lane| lane.available >= quantity) {
+    if let Some(lane) = ring().find(|lane| lane.available >= quantity && !lane.is_crowded()) {
         return Some(vec![Part::of(lane, quantity, Vec::new())]);
     }
+    // In a crowded lane also those that may have been sold meanwhile: they make room, though they give nothing back.
     let ended = |lane: &Lane| -> Vec<(HoldKey, Mark)> {
-        let over = |(holder, mark): &(&HoldKey, &Mark)| over(**holder, **mark, yields, now);
+        let over = |(holder, mark): &(&HoldKey, &Mark)| {
+            over(**holder, **mark, yields, now) || (lane.is_crowded() && !mark.is_spent())
+        };
         lane.entries.iter().filter(over).map(|(holder, mark)| (*holder, *mark)).collect()
     };
     let reach = |lane: &Lane, judge: &[(HoldKey, Mark)]| {
-        lane.available + judge.iter().map(|(_, mark)| mark.quantity).sum::<u32>()
+        let back = judge.iter().filter(|(holder, mark)| over(*holder, *mark, yields, now));
+        (lane.available + back.map(|(_, mark)| mark.quantity).sum::<u32>()).saturating_sub(lane.excess)
     };
     let mut parts: Vec<(u32, Part)> = Vec::new();
     for lane in ring() {
@@ -675,7 +812,8 @@ pub fn exactly(claims: &[Claim], quantity: u32) -> Option<Vec<Claim>> {
 pub fn within_reach(lanes: &[Lane], yields: &[HoldKey], now: Timestamp) -> u32 {
     let over = |(holder, mark): &(&HoldKey, &Mark)| over(**holder, **mark, yields, now);
     let reach = |lane: &Lane| {
-        lane.available + lane.entries.iter().filter(over).map(|(_, mark)| mark.quantity).sum::<u32>()
+        let back: u32 = lane.entries.iter().filter(over).map(|(_, mark)| mark.quantity).sum();
+        (lane.available + back).saturating_sub(lane.excess)
     };
     lanes.iter().map(reach).sum()
 }
@@ -745,6 +883,41 @@ mod tests {
     }
 
     #[test]
+    fn a_crowded_lane_of_stock_stays_under_a_kilobyte_and_makes_room_of_what_was_sold() {
+        let pool = Pool::Stock { id: PoolId::derive(&["p"]), lanes: 20 };
+        let Key { pk, sk } = pool.key(19);
+        let digits = Mark::new(1, at(0), 999).number().to_string().len();
+        let entry = key(1).to_string().len() + digits.div_ceil(2) + 1;
+        let counts = 3 * (1 + 5);
+        let item = "pk".len() + pk.len() + "sk".len() + sk.len() + counts;
+        assert!(item + LANE_SLOTS as usize * entry <= 1024, "{}", item + LANE_SLOTS as usize * entry);
+
+        let (live, over) = (Mark::new(2, at(99), 0), Mark::new(3, at(5), 0));
+        let mut full = lane(0, 7, &[(1, live), (2, over), (3, Mark::spent(at(99), true))]);
+        full.slots = Some(0);
+        let parts = plan(&[full.clone()], key(9), 7, &[], at(10)).unwrap();
+        assert_eq!(parts[0].judge, [(key(1), live), (key(2), over)], "not the mark of what came back");
+        assert!(parts[0].fits(&[], &[(key(1), live)]) && !parts[0].fits(&[], &[]));
+        assert_eq!(plan(&[full.clone()], key(9), 11, &[], at(10)), None, "what is held gives nothing back");
+        let roomy = Lane { number: 1, slots: Some(1), ..lane(1, 7, &[]) };
+        assert_eq!(plan(&[full, roomy], HoldKey::FIRST, 7, &[], at(10)).unwrap()[0].lane, 1);
+    }
+
+    #[test]
+    fn a_limit_is_spread_over_its_lanes_and_a_claim_knows_its_pool() {
+        let store = StoreId::derive(&["s"]);
+        let window = Pool::Quota { of: Quota::Window { store, starts: 1_800_000_000 }, limit: 100 };
+        assert_eq!(window.lanes(), 3);
+        assert_eq!((0..3).filter_map(|lane| window.share(lane)).collect::<Vec<_>>(), [34, 33, 33]);
+        let claim = |pool: Pool| Claim::new(pool.key(0), Mark::new(1, at(0), 0)).pool();
+        assert_eq!(claim(window), None);
+        let stock = Pool::Stock { id: PoolId::derive(&["p"]), lanes: 1 };
+        assert_eq!(claim(stock), Some(stock));
+        let places = Pool::Places { id: PoolId::derive(&["p"]), lanes: 1 };
+        assert_eq!(claim(places), Some(places));
+    }
+
+    #[test]
     fn a_hold_id_leads_back_to_its_key_and_a_foreign_id_does_not() {
         assert_eq!(HoldKey::of(key(7).id()), Some(key(7)));
         assert_eq!(HoldKey::of(HoldId::derive(&["elsewhere"])), None);
@@ -766,7 +939,16 @@ mod tests {
         let plan = plan(&lanes, key(9), 2, &[], at(10)).unwrap();
         assert_eq!(
             plan,
-            [Part { lane: 1, quantity: 2, cells: Cells::NONE, available: 3, judge: vec![], waited: false }]
+            [Part {
+                lane: 1,
+                quantity: 2,
+                cells: Cells::NONE,
+                available: 3,
+                judge: vec![],
+                waited: false,
+                crowded: false,
+                excess: 0,
+            }]
         );
     }
 

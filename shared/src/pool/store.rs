@@ -4,10 +4,13 @@
 //! attribute is an entry. A lane of cells has one attribute of two digits for each cell that is taken (true) or blocked
 //! (false) besides, so that a condition can ask for just the wanted ones: whose they are, the entries say. `w` is there
 //! while people wait for the pool (see [`crate::booking::waitlist`]): whoever takes or frees places without having seen it
-//! is refused. No index, no stream, no transaction touches a lane: each would double its cost or make concurrent writes
+//! is refused. A lane of stock has `f` (holds that it has room for) besides, and its `c` is what is on hand: it falls with what is sold
+//! and rises with what comes in. A quota's lane has `u` (places used) instead of both: its limit is the asker's to say. No index, no stream, no transaction touches a lane: each would double its cost or make concurrent writes
 //! fail.
 
-use super::{Cells, Claim, HoldKey, Lane, MAX_CELLS, Mark, Pool, Turn, even, lanes_for, respread};
+use super::{
+    Cells, Claim, HoldKey, LANE_SLOTS, Lane, MAX_CELLS, Mark, Pool, Quota, Turn, even, lanes_for, respread,
+};
 use crate::app::App;
 use crate::booking::Subject;
 use crate::db::{Attributes, Db, Key, Table, store_error};
@@ -37,7 +40,7 @@ pub struct LaneWrite<'a> {
     pub take: Option<(HoldKey, Mark)>,
     /// Give back the places of these ended holds.
     pub reclaim: &'a [(HoldKey, Mark)],
-    /// Note these as sold.
+    /// Note these as sold; where the pool settles, they leave the lane with their units.
     pub settle: &'a [(HoldKey, Mark)],
     /// Who takes, if people wait for the pool.
     pub turn: Turn,
@@ -152,16 +155,42 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
         }
         // The cells say whether there is room.
         Pool::Seats { .. } => update.set.push(format!("a = a - {net}")),
+        Pool::Stock { .. } => {
+            update.set.push(format!("a = a - {net}"));
+            update.demand.push(format!("a >= {net}"));
+            let gone: u32 = change.settle.iter().map(|(_, mark)| mark.quantity).sum();
+            if gone > 0 {
+                let gone = update.number('g', gone);
+                update.set.push(format!("c = c - {gone}"));
+            }
+            let leave = change.reclaim.iter().chain(change.settle).filter(|(_, mark)| !mark.is_spent());
+            let room = update.number('f', i64::from(change.take.is_some()) - leave.count() as i64);
+            update.set.push(format!("f = f - {room}"));
+            update.demand.push(format!("f >= {room}"));
+        }
         Pool::Hours { .. } => {
             let (all, end) =
                 (update.number('l', MAX_CELLS), update.number('e', vendor::lane_end(lane) + HOURS_KEPT));
             update.names.insert("#ttl".to_owned(), "ttl".to_owned());
             update.set.push(format!("a = if_not_exists(a, {all}) - {net}, #ttl = {end}"));
         }
-        Pool::Allowance { limit, .. } => {
-            let limit = update.number('l', limit);
-            update.set.push(format!("a = if_not_exists(a, {limit}) - {net}"));
-            update.demand.push(format!("(attribute_not_exists(a) OR a >= {net})"));
+        Pool::Quota { of, .. } => {
+            let none = update.number('z', 0);
+            update.set.push(format!("u = if_not_exists(u, {none}) + {net}"));
+            let room = i64::from(pool.share(lane).unwrap_or_default()) - (taken - back);
+            if change.take.is_some() {
+                let most = update.number('l', room);
+                // Who wants more than there can be is refused by an unused lane, too.
+                update.demand.push(match room < 0 {
+                    true => format!("u <= {most}"),
+                    false => format!("(attribute_not_exists(u) OR u <= {most})"),
+                });
+            }
+            if let Quota::Window { starts, .. } = of {
+                let end = update.number('e', starts + HOURS_KEPT);
+                update.names.insert("#ttl".to_owned(), "ttl".to_owned());
+                update.set.push(format!("#ttl = {end}"));
+            }
         }
     }
     // What is left is those people's who wait.
@@ -182,9 +211,13 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
     }
     for (holder, mark) in change.settle {
         let (entry, held) = (update.entry('s', *holder), update.number('s', mark.number()));
-        let sold = update.number('t', mark.sold().number());
-        update.set.push(format!("{entry} = {sold}"));
         update.demand.push(format!("{entry} = {held}"));
+        if pool.settles() {
+            update.remove.push(entry);
+        } else {
+            let sold = update.number('t', mark.sold().number());
+            update.set.push(format!("{entry} = {sold}"));
+        }
     }
     for (holder, mark) in change.reclaim {
         let (entry, held) = (update.entry('d', *holder), update.number('d', mark.number()));
@@ -193,10 +226,15 @@ pub async fn write(db: &Db, pool: &Pool, lane: u32, change: &LaneWrite<'_>) -> R
     }
     update.remove_cells(freed.without(wanted));
     match update.write(db, &key).await? {
-        Ok(item) => Ok(Outcome::Done { available: number_of(&item, "a")? }),
-        Err(None) => Ok(Outcome::Missing),
+        Ok(item) => Ok(Outcome::Done {
+            available: match pool.share(lane) {
+                None => number_of(&item, "a")?,
+                Some(share) => share.saturating_sub(number_of(&item, "u")?),
+            },
+        }),
+        Err(None) => Ok(pool.unused(lane).map_or(Outcome::Missing, Outcome::Short)),
         Err(Some(item)) => {
-            let lane = read_lane(lane, &item)?;
+            let lane = read_lane(pool, lane, &item)?;
             let mine = change.take.and_then(|(holder, _)| lane.entries.get(&holder).copied());
             Ok(mine.map_or(Outcome::Short(lane), Outcome::Mine))
         }
@@ -213,7 +251,7 @@ pub enum Back {
 }
 
 /// Gives back what one claim took, if its entry is still there; a second time does nothing. Only to be called once the
-/// register has ended the hold or cancelled the booking.
+/// register has ended the hold or cancelled the booking; what was booked of a pool that settles goes back by [`take_back`].
 ///
 /// # Errors
 /// `unavailable` when the store does not answer.
@@ -221,15 +259,25 @@ pub async fn release(db: &Db, holder: HoldKey, claim: &Claim) -> Result<Back> {
     let mut update = Update::default();
     let (entry, back) = (update.entry('h', holder), update.number('q', claim.m.quantity));
     let (held, sold) = (update.number('m', claim.m.number()), update.number('s', claim.m.sold().number()));
-    update.set.push(format!("a = a + {back}"));
     update.demand.push(format!("({entry} = {held} OR {entry} = {sold})"));
-    if claim.pool().is_some_and(|pool| pool.opened().is_some()) {
+    let pool = claim.pool();
+    match &pool {
+        None => update.set.push(format!("u = u - {back}")),
+        Some(Pool::Stock { .. }) => {
+            let one = update.number('f', 1);
+            update.set.push(format!("a = a + {back}, f = f + {one}"));
+        }
+        Some(_) => update.set.push(format!("a = a + {back}")),
+    }
+    if let Some(Pool::Places { .. } | Pool::Seats { .. }) = pool {
         update.demand.push("attribute_not_exists(w)".to_owned());
     }
     update.remove.push(entry);
     update.remove_cells(claim.m.cells);
     if let Err(Some(item)) = update.write(db, &claim.key()).await? {
-        let lane = read_lane(claim.lane().unwrap_or_default(), &item)?;
+        // Of a quota nobody waits for a lane.
+        let Some(pool) = pool else { return Ok(Back::Done) };
+        let lane = read_lane(&pool, claim.lane().unwrap_or_default(), &item)?;
         let mark = lane.entries.get(&holder);
         if lane.waited.is_some() && mark.is_some_and(|mark| *mark == claim.m || *mark == claim.m.sold()) {
             return Ok(Back::Waited(lane));
@@ -237,6 +285,88 @@ pub async fn release(db: &Db, holder: HoldKey, claim: &Claim) -> Result<Back> {
         tracing::debug!(hold = %holder, lane = claim.l, "was given back before");
     }
     Ok(Back::Done)
+}
+
+/// Brings the units of a cancelled booking back into a lane of stock, whether they have left it or not, and marks that under
+/// [`HoldKey::back`]; a second time does nothing, as long as the mark of the first is there. Only to be called while the
+/// register of that key does not say that they are back.
+///
+/// # Errors
+/// `unavailable` when the store does not answer; `internal` if there is no such lane.
+pub async fn take_back(db: &Db, holder: HoldKey, claim: &Claim, until: Timestamp) -> Result<()> {
+    let Some(pool @ Pool::Stock { .. }) = claim.pool() else {
+        return Err(malformed("only what settles is taken back"));
+    };
+    let lane = claim.lane().unwrap_or_default();
+    // As if the units were still there, and if they are not, as ones that have left: an entry with this mark does not come again.
+    for there in [true, false] {
+        let mut update = Update::default();
+        let (back, mark) = (update.entry('b', holder.back()), Mark::spent(until, true));
+        let (mark, quantity) = (update.number('m', mark.number()), update.number('q', claim.m.quantity));
+        update.set.push(format!("{back} = {mark}, a = a + {quantity}"));
+        update.demand.push(format!("attribute_not_exists({back})"));
+        if there {
+            let (entry, one) = (update.entry('h', holder), update.number('f', 1));
+            let held = update.number('h', claim.m.number());
+            update.set.push(format!("f = f + {one}"));
+            update.demand.push(format!("{entry} = {held}"));
+            update.remove.push(entry);
+        } else {
+            // They come into the lane anew. Another entry under this key is a stray, which goes by itself.
+            update.set.push(format!("c = c + {quantity}"));
+        }
+        match update.write(db, &claim.key()).await? {
+            Ok(_) => return Ok(()),
+            Err(None) => return Err(malformed("a lane of stock is gone")),
+            Err(Some(item)) if read_lane(&pool, lane, &item)?.entries.contains_key(&holder.back()) => {
+                tracing::debug!(hold = %holder, lane = claim.l, "was taken back before");
+                return Ok(());
+            }
+            Err(Some(_)) => {}
+        }
+    }
+    Err(malformed("a lane of stock took nothing back"))
+}
+
+/// Brings units into a lane of stock, or takes some that are free out of it for good, once: what came of it is marked under
+/// `holder`, and told again whenever it is asked for. False if there were not enough.
+///
+/// # Errors
+/// `opening` if there is no such lane; `busy` after too many lost races; `unavailable` when the store does not answer.
+pub async fn bring(
+    db: &Db,
+    pool: &Pool,
+    lane: u32,
+    holder: HoldKey,
+    by: i64,
+    until: Timestamp,
+) -> Result<bool> {
+    let mut done = true;
+    for _ in 0..4 {
+        let mut update = Update::default();
+        let entry = update.entry('h', holder);
+        let mark = update.number('m', Mark::spent(until, done).number());
+        update.set.push(format!("{entry} = {mark}"));
+        update.demand.push(format!("attribute_not_exists({entry})"));
+        if done {
+            let by_placeholder = update.number('q', by);
+            update.set.push(format!("a = a + {by_placeholder}, c = c + {by_placeholder}"));
+            let least = update.number('l', (-by).max(0));
+            update.demand.push(format!("a >= {least}"));
+        }
+        match update.write(db, &pool.key(lane)).await? {
+            Ok(_) => return Ok(done),
+            Err(None) => return Code::Opening.refuse(),
+            Err(Some(item)) => {
+                let lane = read_lane(pool, lane, &item)?;
+                if let Some(mark) = lane.entries.get(&holder) {
+                    return Ok(mark.was_done());
+                }
+                done = i64::from(lane.available) + by >= 0;
+            }
+        }
+    }
+    Code::Busy.refuse()
 }
 
 /// One conditional update of one item of this table: its new values, or the item that did not meet the condition.
@@ -279,7 +409,7 @@ pub(crate) async fn update(
     }
 }
 
-/// Reads every lane of a pool, strongly consistent, in order. An allowance that was never used reads as one full lane.
+/// Reads every lane of a pool, strongly consistent, in order. Those of a quota that were never used read as free.
 ///
 /// # Errors
 /// `opening` when lanes are missing; `unavailable` when the store does not answer.
@@ -294,12 +424,9 @@ pub async fn read(db: &Db, pool: &Pool) -> Result<Vec<Lane>> {
 /// # Errors
 /// `opening` if it is missing; `unavailable` when the store does not answer.
 pub async fn read_one(db: &Db, pool: &Pool, lane: u32) -> Result<Lane> {
-    match (get(db, pool.key(lane), true).await?, pool) {
-        (Some(item), _) => read_lane(lane, &item),
-        (None, Pool::Hours { .. }) => {
-            Ok(Lane { number: lane, capacity: MAX_CELLS, available: MAX_CELLS, ..Lane::default() })
-        }
-        (None, Pool::Places { .. } | Pool::Seats { .. } | Pool::Allowance { .. }) => Code::Opening.refuse(),
+    match get(db, pool.key(lane), true).await? {
+        Some(item) => read_lane(pool, lane, &item),
+        None => pool.unused(lane).map_or_else(|| Code::Opening.refuse(), Ok),
     }
 }
 
@@ -308,7 +435,8 @@ pub async fn read_one(db: &Db, pool: &Pool, lane: u32) -> Result<Lane> {
 /// # Errors
 /// `unavailable` when the store does not answer.
 pub async fn read_between(db: &Db, pool: &Pool, lanes: RangeInclusive<u32>) -> Result<Vec<Lane>> {
-    let pages = try_join_all(pool.names(&lanes).into_iter().map(|partition| partition_lanes(db, partition)));
+    let names = pool.names(&lanes);
+    let pages = try_join_all(names.into_iter().map(|partition| partition_lanes(db, pool, partition)));
     let mut found: Vec<Lane> = pages.await?.into_iter().flatten().collect();
     found.retain(|lane| lanes.contains(&lane.number));
     Ok(found)
@@ -330,20 +458,25 @@ async fn get(db: &Db, key: Key, consistent: bool) -> Result<Option<Attributes>> 
 /// As [`read`].
 pub async fn read_near(db: &Db, pool: &Pool, holder: HoldKey, count: u32) -> Result<Vec<Lane>> {
     let (names, wanted) = pool.near(holder, count);
-    let pages = try_join_all(names.into_iter().map(|partition| partition_lanes(db, partition)));
+    let pages = try_join_all(names.into_iter().map(|partition| partition_lanes(db, pool, partition)));
     let mut lanes: Vec<Lane> = pages.await?.into_iter().flatten().collect();
-    if let (Pool::Allowance { limit, .. }, true) = (pool, lanes.is_empty()) {
-        lanes.push(Lane { capacity: *limit, available: *limit, ..Lane::default() });
+    if let Pool::Quota { .. } = pool {
+        let known: HashSet<u32> = lanes.iter().map(|lane| lane.number).collect();
+        lanes.extend(
+            (0..pool.lanes()).filter(|lane| !known.contains(lane)).filter_map(|lane| pool.unused(lane)),
+        );
     }
     // Lanes that were made for a growth that has not been noted yet are nobody's yet.
     lanes.retain(|lane| lane.number < pool.lanes());
-    if lanes.len() != wanted {
+    // A shelf is told of more lanes a moment before they are there; what there is can be sold.
+    let enough = if pool.settles() { usize::from(wanted > 0) } else { wanted };
+    if lanes.len() < enough {
         return Code::Opening.refuse();
     }
     Ok(lanes)
 }
 
-async fn partition_lanes(db: &Db, partition: String) -> Result<Vec<Lane>> {
+async fn partition_lanes(db: &Db, pool: &Pool, partition: String) -> Result<Vec<Lane>> {
     // At most 24 KB: always one page.
     let request = db.client().query().table_name(db.table(Table::Pool)).key_condition_expression("pk = :p");
     let request =
@@ -353,7 +486,7 @@ async fn partition_lanes(db: &Db, partition: String) -> Result<Vec<Lane>> {
     db.count_read(output.consumed_capacity());
     let lane = |item: Attributes| {
         let number = item.get("sk").and_then(|sk| sk.as_s().ok()?.parse().ok());
-        read_lane(number.ok_or_else(|| malformed("a lane has no number"))?, &item)
+        read_lane(pool, number.ok_or_else(|| malformed("a lane has no number"))?, &item)
     };
     output.items.unwrap_or_default().into_iter().map(lane).collect()
 }
@@ -367,8 +500,8 @@ fn number_of(item: &Attributes, name: &str) -> Result<u32> {
     number.ok_or_else(|| malformed("a lane or its pool lacks a number"))
 }
 
-fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
-    let mut lane = Lane { number, available: number_of(item, "a")?, ..Lane::default() };
+fn read_lane(pool: &Pool, number: u32, item: &Attributes) -> Result<Lane> {
+    let mut lane = Lane { number, ..Lane::default() };
     for (name, value) in item {
         // Entries are the attributes with a hold's key for a name, cells those with a number.
         if name.len() == 12
@@ -386,11 +519,23 @@ fn read_lane(number: u32, item: &Attributes) -> Result<Lane> {
         }
     }
     lane.waited = item.get("w").map(|_| number_of(item, "w")).transpose()?.map(u64::from);
-    // An allowance does not say: it began with what it is now.
-    lane.capacity = match item.contains_key("c") {
-        true => number_of(item, "c")?,
-        false => lane.available + lane.taken(),
+    (lane.capacity, lane.available) = match (pool, pool.share(number)) {
+        // The limit may be lower by now than what was taken under another one.
+        (_, Some(share)) => {
+            let used = number_of(item, "u")?;
+            lane.excess = used.saturating_sub(share);
+            (share.max(used), share.saturating_sub(used))
+        }
+        // A half day is made by its first use, and does not say.
+        (Pool::Hours { .. }, None) => {
+            let available = number_of(item, "a")?;
+            (available + lane.taken(), available)
+        }
+        (_, None) => (number_of(item, "c")?, number_of(item, "a")?),
     };
+    if pool.settles() {
+        lane.slots = Some(number_of(item, "f")?);
+    }
     Ok(lane)
 }
 
@@ -405,10 +550,33 @@ pub struct Opened {
     pub capacity: u32,
     /// How many lanes; never fewer than before.
     pub lanes: u32,
-    /// Whether its lanes have cells: seats.
-    pub seated: bool,
+    /// What is in its lanes.
+    pub kind: Kind,
     /// Whether people wait for it.
     pub waited: Waited,
+}
+
+/// What is in the lanes of an opened pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Places, one as good as another.
+    Places,
+    /// Seats: cells.
+    Seats,
+    /// Units of a product.
+    Stock,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Places, Self::Seats, Self::Stock];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Places => "places",
+            Self::Seats => "seats",
+            Self::Stock => "stock",
+        }
+    }
 }
 
 /// Whether people wait for a pool, and how many times they have begun to.
@@ -439,25 +607,23 @@ impl Opened {
     #[must_use]
     pub const fn pool(&self) -> Pool {
         let Self { id, lanes, .. } = *self;
-        if self.seated { Pool::Seats { id, lanes } } else { Pool::Places { id, lanes } }
+        match self.kind {
+            Kind::Places => Pool::Places { id, lanes },
+            Kind::Seats => Pool::Seats { id, lanes },
+            Kind::Stock => Pool::Stock { id, lanes },
+        }
     }
 
     fn read(item: &Attributes) -> Result<Self> {
         let text = |name: &str| item.get(name).and_then(|text| text.as_s().ok());
         let (id, subject) =
             (text("sk").and_then(|id| id.parse().ok()), text("e").and_then(|id| id.parse().ok()));
-        let (Some(id), Some(subject)) = (id, subject) else {
+        let kind = text("k").and_then(|word| Kind::ALL.into_iter().find(|kind| kind.word() == word));
+        let (Some(id), Some(subject), Some(kind)) = (id, subject, kind) else {
             return Err(malformed("an opened pool is not readable"));
         };
         let (capacity, lanes) = (number_of(item, "c")?, number_of(item, "n")?);
-        Ok(Self {
-            id,
-            subject,
-            capacity,
-            lanes,
-            seated: item.contains_key("seated"),
-            waited: Waited::read(item),
-        })
+        Ok(Self { id, subject, capacity, lanes, kind, waited: Waited::read(item) })
     }
 }
 
@@ -503,9 +669,9 @@ fn told_key(pool: &Pool) -> Key {
 /// `unavailable` when the store does not answer; what is missing is made by the next call.
 pub async fn open(db: &Db, id: PoolId, subject: Subject, capacity: u32, until: Timestamp) -> Result<()> {
     let lanes = lanes_for(capacity);
-    make_lanes(db, id, (0..).zip(even(capacity, lanes)).map(|lane| (lane, Cells::NONE))).await?;
-    note_opened(db, Opened { id, subject, capacity, lanes, seated: false, waited: Waited::Not(0) }, until)
-        .await
+    let opened = Opened { id, subject, capacity, lanes, kind: Kind::Places, waited: Waited::Not(0) };
+    make_lanes(db, &opened.pool(), (0..).zip(even(capacity, lanes)).map(|lane| (lane, Cells::NONE))).await?;
+    note_opened(db, opened, Some(until)).await
 }
 
 /// Makes the lanes of seats, each with its cells and those of them that are blocked, as [`open`] does.
@@ -524,36 +690,51 @@ pub async fn open_seats(
     };
     let lanes: Vec<_> = (0..).zip(opening).map(lane).collect();
     let capacity = lanes.iter().map(|((_, capacity), _)| capacity).sum();
-    let opened =
-        Opened { id, subject, capacity, lanes: lanes.len() as u32, seated: true, waited: Waited::Not(0) };
-    make_lanes(db, id, lanes.into_iter()).await?;
-    note_opened(db, opened, until).await
+    let (count, waited) = (lanes.len() as u32, Waited::Not(0));
+    let opened = Opened { id, subject, capacity, lanes: count, kind: Kind::Seats, waited };
+    make_lanes(db, &opened.pool(), lanes.into_iter()).await?;
+    note_opened(db, opened, Some(until)).await
 }
 
-async fn note_opened(db: &Db, opened: Opened, until: Timestamp) -> Result<()> {
+/// Makes the lanes of stock, empty, or as many more as it lacks, and notes the pool for good.
+///
+/// # Errors
+/// As [`open`]; `busy` if somebody else noted another number of lanes meanwhile.
+pub async fn open_stock(db: &Db, id: PoolId, subject: Subject, lanes: u32) -> Result<()> {
+    let opened = Opened { id, subject, capacity: 0, lanes, kind: Kind::Stock, waited: Waited::Not(0) };
+    make_lanes(db, &opened.pool(), (0..lanes).map(|lane| ((lane, 0), Cells::NONE))).await?;
+    note_opened(db, opened, None).await?;
+    let known = opened_pool(db, id).await?;
+    if known.lanes < lanes && !note(db, &known, &Opened { lanes, ..known }).await? {
+        return Code::Busy.refuse();
+    }
+    Ok(())
+}
+
+async fn note_opened(db: &Db, opened: Opened, until: Option<Timestamp>) -> Result<()> {
     let number = |number: i64| AttributeValue::N(number.to_string());
     let mut rest = HashMap::from([
         ("c".to_owned(), number(opened.capacity.into())),
         ("n".to_owned(), number(opened.lanes.into())),
         ("e".to_owned(), AttributeValue::S(opened.subject.to_string())),
+        ("k".to_owned(), AttributeValue::S(opened.kind.word().to_owned())),
         ("w".to_owned(), number(0)),
-        ("ttl".to_owned(), number(until.as_second())),
     ]);
-    if opened.seated {
-        rest.insert("seated".to_owned(), AttributeValue::Bool(true));
+    if let Some(until) = until {
+        rest.insert("ttl".to_owned(), number(until.as_second()));
     }
     put_new(db, Key::new(OPENED, opened.id), rest).await
 }
 
-async fn make_lanes(db: &Db, id: PoolId, lanes: impl Iterator<Item = ((u32, u32), Cells)>) -> Result<()> {
+async fn make_lanes(db: &Db, pool: &Pool, lanes: impl Iterator<Item = ((u32, u32), Cells)>) -> Result<()> {
     let lanes: Vec<_> = lanes.collect();
-    let pool = &Pool::Places { id, lanes: 1 };
     for chunk in lanes.chunks(25) {
         try_join_all(chunk.iter().map(|((lane, capacity), blocked)| {
             let places = AttributeValue::N(capacity.to_string());
             let cells = blocked.iter().map(|cell| (cell_name(cell), AttributeValue::Bool(false)));
             let counts = [("a".to_owned(), places.clone()), ("c".to_owned(), places)];
-            put_new(db, pool.key(*lane), cells.chain(counts).collect())
+            let room = pool.settles().then(|| ("f".to_owned(), AttributeValue::N(LANE_SLOTS.to_string())));
+            put_new(db, pool.key(*lane), cells.chain(counts).chain(room).collect())
         }))
         .await?;
     }
@@ -600,15 +781,17 @@ pub async fn resize(db: &Db, id: PoolId, wanted: u32) -> Result<Opened> {
     let mut noted = false;
     for _ in 0..24 {
         let known = opened_pool(db, id).await?;
-        if known.seated {
-            return Err(Code::WrongState.because("seats are blocked and opened one by one"));
+        match known.kind {
+            Kind::Places => {}
+            Kind::Seats => return Err(Code::WrongState.because("seats are blocked and opened one by one")),
+            Kind::Stock => return Err(Code::WrongState.because("stock changes by what comes in and goes")),
         }
         // Superseded: what this call has changed meanwhile must not stay as it is. It helps the newer wish.
         let superseded = noted && known.capacity != wanted;
         let target = if superseded { known.capacity } else { wanted };
         let lanes = known.lanes.max(lanes_for(target));
-        make_lanes(db, id, (known.lanes..lanes).map(|lane| ((lane, 0), Cells::NONE))).await?;
         let next = Opened { capacity: target, lanes, ..known };
+        make_lanes(db, &next.pool(), (known.lanes..lanes).map(|lane| ((lane, 0), Cells::NONE))).await?;
         let seen = read(db, &next.pool()).await?;
         let Some(steps) = respread(&seen, target) else {
             // What could not be done is not to be tried again by whoever recounts.
@@ -758,6 +941,10 @@ pub async fn recount(db: &Db, pool: &Pool, lane: &Lane) -> Result<bool> {
     update.set_cells(unmarked, true);
     update.demand_free(unmarked);
     update.remove_cells(lane.taken_cells.without(cells));
+    if lane.slots.is_some() {
+        let room = update.number('f', lane.slots_left());
+        update.set.push(format!("f = {room}"));
+    }
     Ok(update.write(db, &pool.key(lane.number)).await?.is_ok())
 }
 
@@ -906,9 +1093,9 @@ impl Hints {
     pub fn choose(&self, pool: &Pool, holder: HoldKey, quantity: u32) -> Option<u32> {
         let (lanes, start) = (pool.lanes(), holder.start(pool.lanes()));
         self.with(pool, |hint| {
-            (0..lanes)
-                .map(|step| (start + step) % lanes)
-                .find(|lane| hint.lanes[*lane as usize].is_none_or(|left| left >= quantity))
+            (0..lanes).map(|step| (start + step) % lanes).find(|lane| {
+                hint.lanes[*lane as usize].or_else(|| pool.share(*lane)).is_none_or(|left| left >= quantity)
+            })
         })
     }
 

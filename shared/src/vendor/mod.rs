@@ -124,6 +124,7 @@ pub struct PriceRule {
 /// What a vendor writes about a service.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ServiceDetails)]
 pub struct Details {
     /// Its name.
     #[schema(example = "Studio Linse")]
@@ -235,7 +236,11 @@ pub struct PackageTerms {
     pub guests_to: Option<u32>,
 }
 
-fn refused(faults: Vec<(&str, &str)>) -> Result<()> {
+/// Refuses what has faults.
+///
+/// # Errors
+/// `invalid_input` with all of them.
+pub fn refused(faults: Vec<(&str, &str)>) -> Result<()> {
     if faults.is_empty() {
         return Ok(());
     }
@@ -271,16 +276,25 @@ impl PackageTerms {
     }
 }
 
-impl Details {
-    /// Checks the bounds.
-    ///
-    /// # Errors
-    /// `invalid_input` with every fault.
-    pub fn check(&self) -> Result<()> {
+/// When work is done: hours of the week, in a zone, but not on some days.
+#[derive(Clone, Copy, Debug)]
+pub struct Week<'a> {
+    /// The IANA time zone.
+    pub zone: &'a str,
+    /// The hours.
+    pub hours: &'a [Hours],
+    /// Days on which nothing is done.
+    pub closed: &'a [Date],
+}
+
+impl Week<'_> {
+    /// What is wrong with it, by field.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(&'static str, &'static str)> {
         let mut faults = Vec::new();
         let quarter =
             |time: Time| time.minute() % 15 == 0 && time.second() == 0 && time.subsec_nanosecond() == 0;
-        if TimeZone::get(&self.zone).is_err() {
+        if TimeZone::get(self.zone).is_err() {
             faults.push(("/zone", "is not an IANA time zone"));
         }
         if !(1..=21).contains(&self.hours.len()) {
@@ -292,36 +306,14 @@ impl Details {
         if self.hours.iter().any(|hours| hours.until <= hours.from && hours.until != Time::midnight()) {
             faults.push(("/hours", "must end after they begin"));
         }
-        if !(1..=20).contains(&self.units) {
-            faults.push(("/units", "must be between 1 and 20"));
-        }
         if self.closed.len() > 200 {
             faults.push(("/closed", "must have at most 200 days"));
         }
-        for (pointer, minutes) in
-            [("/buffer_before", self.buffer_before), ("/buffer_after", self.buffer_after)]
-        {
-            if minutes > 240 || !minutes.is_multiple_of(15) {
-                faults.push((pointer, "must be a multiple of 15, up to 240"));
-            }
-        }
-        if self.notice_hours > 8_760 {
-            faults.push(("/notice_hours", "must be at most 8760"));
-        }
-        if !(1..=730).contains(&self.horizon_days) {
-            faults.push(("/horizon_days", "must be between 1 and 730"));
-        }
-        if self.prices.len() > 20 {
-            faults.push(("/prices", "must have at most 20 rules"));
-        }
-        if self.prices.iter().any(|rule| !(-90..=300).contains(&rule.percent) || rule.days.len() > 7) {
-            faults.push(("/prices", "must change the price by -90 to 300 percent"));
-        }
-        refused(faults)
+        faults
     }
 
     fn zone(&self) -> Result<TimeZone> {
-        TimeZone::get(&self.zone).map_err(|error| Code::Internal.caused_by(error))
+        TimeZone::get(self.zone).map_err(|error| Code::Internal.caused_by(error))
     }
 
     /// The stretches of work that touch a local day, as instants. Where clocks go forward or back inside them, they are as
@@ -349,7 +341,10 @@ impl Details {
     }
 
     /// The stretches of work between two instants, joined where one goes over into the next (over midnight).
-    fn work(&self, from: Timestamp, until: Timestamp) -> Result<Vec<(Timestamp, Timestamp)>> {
+    ///
+    /// # Errors
+    /// `internal` if the zone is no longer known.
+    pub fn work(&self, from: Timestamp, until: Timestamp) -> Result<Vec<(Timestamp, Timestamp)>> {
         let zone = self.zone()?;
         let (mut date, last) = (zone.to_datetime(from).date(), zone.to_datetime(until).date());
         let mut work: Vec<(Timestamp, Timestamp)> = Vec::new();
@@ -364,6 +359,43 @@ impl Details {
             date = date.tomorrow().map_err(|error| Code::Internal.caused_by(error))?;
         }
         Ok(work)
+    }
+}
+
+impl Details {
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// `invalid_input` with every fault.
+    pub fn check(&self) -> Result<()> {
+        let mut faults = self.week().faults();
+        if !(1..=20).contains(&self.units) {
+            faults.push(("/units", "must be between 1 and 20"));
+        }
+        for (pointer, minutes) in
+            [("/buffer_before", self.buffer_before), ("/buffer_after", self.buffer_after)]
+        {
+            if minutes > 240 || !minutes.is_multiple_of(15) {
+                faults.push((pointer, "must be a multiple of 15, up to 240"));
+            }
+        }
+        if self.notice_hours > 8_760 {
+            faults.push(("/notice_hours", "must be at most 8760"));
+        }
+        if !(1..=730).contains(&self.horizon_days) {
+            faults.push(("/horizon_days", "must be between 1 and 730"));
+        }
+        if self.prices.len() > 20 {
+            faults.push(("/prices", "must have at most 20 rules"));
+        }
+        if self.prices.iter().any(|rule| !(-90..=300).contains(&rule.percent) || rule.days.len() > 7) {
+            faults.push(("/prices", "must change the price by -90 to 300 percent"));
+        }
+        refused(faults)
+    }
+
+    fn week(&self) -> Week<'_> {
+        Week { zone: &self.zone, hours: self.hours.as_slice(), closed: self.closed.as_slice() }
     }
 
     /// Whether a package may be booked from this instant, as far as the hours and the rules go; whether it is free is the
@@ -383,7 +415,7 @@ impl Details {
             return no("begins too far ahead");
         }
         let ends = starts + SignedDuration::from_mins(package.minutes.into());
-        if !self.work(starts, ends)?.iter().any(|(from, until)| *from <= starts && ends <= *until) {
+        if !self.week().work(starts, ends)?.iter().any(|(from, until)| *from <= starts && ends <= *until) {
             return no("is outside of the working hours");
         }
         Ok(())
@@ -399,7 +431,7 @@ impl Details {
         starts: Timestamp,
         now: Timestamp,
     ) -> Result<(Money, Vec<String>)> {
-        let local = self.zone()?.to_datetime(starts);
+        let local = self.week().zone()?.to_datetime(starts);
         let applies = |rule: &&PriceRule| {
             (rule.days.is_empty() || rule.days.contains(&Day::from(local.date().weekday())))
                 && rule.from.is_none_or(|from| local.time() >= from)
@@ -450,7 +482,7 @@ impl Details {
         let (step, length) =
             (SignedDuration::from_mins(step.into()), SignedDuration::from_mins(package.minutes.into()));
         let mut found = Vec::new();
-        for (opens, closes) in self.work(from, until)? {
+        for (opens, closes) in self.week().work(from, until)? {
             let mut at = opens;
             while at + length <= closes && at < until {
                 if at >= from && self.may_book(package, at, now).is_ok() {

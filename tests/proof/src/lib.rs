@@ -3,7 +3,7 @@
 //! | module | what it checks | how |
 //! |---|---|---|
 //! | [`model`] | the design: every interleaving of store calls, crashes and repeated messages, in small worlds | stateright visits every state |
-//! | [`line`], [`moving`] | the waitlist's hand-over and the moving of a booking, as [`replay`] runs them | the same |
+//! | [`line`], [`moving`], [`stock`] | the waitlist's hand-over, the moving of a booking, stock that settles, as [`replay`] runs them | the same |
 //! | [`histories`] | the engine itself on a local home | recorded histories are checked for linearizability |
 //! | [`simulate`] | what a sale at 20,000 requests a second costs | a simulation of discrete events, with the real lane-choosing code |
 //!
@@ -24,6 +24,7 @@ pub mod model;
 pub mod moving;
 pub mod replay;
 pub mod simulate;
+pub mod stock;
 
 /// How much is checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]

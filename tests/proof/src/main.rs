@@ -1,7 +1,7 @@
 //! Runs the proofs and prints what was checked.
 
 use clap::{Parser, Subcommand};
-use tessera_proof::{Size, histories, line, model, moving, replay, simulate};
+use tessera_proof::{Size, histories, line, model, moving, replay, simulate, stock};
 
 #[derive(Parser)]
 #[command(about = "Proofs of the capacity engine")]
@@ -17,7 +17,7 @@ struct Arguments {
 enum Proof {
     /// Check the design in every interleaving of small worlds.
     Model,
-    /// Check the waitlist's hand-over, and the moving of a booking.
+    /// Check the waitlist's hand-over, the moving of a booking, and stock that settles.
     Line,
     /// Check recorded histories of the engine for linearizability.
     Histories,
@@ -30,9 +30,10 @@ fn main() -> std::process::ExitCode {
     let holds = match proof {
         Proof::Model => model::print(size),
         Proof::Line => {
-            let (line, moving) =
-                (replay::print::<line::Scenario>(size), replay::print::<moving::Scenario>(size));
-            line && moving
+            let line = replay::print::<line::Scenario>(size);
+            let moving = replay::print::<moving::Scenario>(size);
+            let stock = replay::print::<stock::Scenario>(size);
+            line && moving && stock
         }
         Proof::Histories => histories::print(size),
         Proof::Simulate => simulate::print(size),

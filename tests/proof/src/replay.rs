@@ -76,6 +76,8 @@ pub trait Small: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Pause`].
     fn run(&self, task: usize, calls: &mut Calls<'_, Self::World, Self::Answer>) -> Result<(), Pause>;
+    /// Called when a task dies, for what the world knows of the living.
+    fn died(&self, _task: usize, _: &mut Self::World) {}
     /// Called after every step, to note what only a bystander can see.
     fn watch(&self, _: &mut Self::World) {}
     /// What is promised at every instant: the first that does not hold.
@@ -138,6 +140,7 @@ impl<S: Small> Model for Checkable<S> {
         if dies {
             next.runs[task] = Run::Going(Vec::new());
             next.crashes -= 1;
+            self.0.died(task, &mut next.world);
         } else if over {
             next.runs[task] = Run::Over;
         }
