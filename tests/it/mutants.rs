@@ -828,7 +828,8 @@ async fn shop(world: &World) {
     };
     let pool = shelve(44).await;
     let bring = async |quantity: i64| {
-        let (path, token, key) = (format!("/v1/pools/{pool}/movements"), owner_now().await, uuid());
+        let (path, token, key) =
+            (format!("/v1/stores/{store}/products/{product}/movements"), owner_now().await, uuid());
         let movement = json!({"quantity": quantity, "cause": "counted"});
         let moved =
             insist(async || world.post(&path).by(&token).key(&key).json(movement.clone()).send().await).await;

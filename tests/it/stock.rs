@@ -57,7 +57,7 @@ impl Shop {
         let id = text(&added.ok()["id"]);
         let pool = self.shelve(world, &id, shelf).await;
         if units > 0 {
-            let moved = self.bring(world, &pool, &uuid(), units, "received").await.ok();
+            let moved = self.bring(world, &id, &uuid(), units, "received").await.ok();
             assert_eq!(moved["done"], units);
         }
         (id, pool)
@@ -74,8 +74,8 @@ impl Shop {
         text(&shelf["pool"])
     }
 
-    pub async fn bring(&self, world: &World, pool: &str, key: &str, quantity: i64, cause: &str) -> Answer {
-        let path = format!("/v1/pools/{pool}/movements");
+    pub async fn bring(&self, world: &World, product: &str, key: &str, quantity: i64, cause: &str) -> Answer {
+        let path = format!("/v1/stores/{}/products/{product}/movements", self.store);
         let movement = json!({"quantity": quantity, "cause": cause});
         world.post(&path).by(&self.owner.token).key(key).json(movement).send().await
     }
@@ -331,17 +331,17 @@ async fn stock_comes_and_goes_and_what_is_held_or_sold_stays() {
     shop.hold(&world, &[(&pills, 1)]).await.refused(409, "sold_out");
     let key = uuid();
     for _ in 0..2 {
-        assert_eq!(shop.bring(&world, &pool, &key, 9, "received").await.ok()["done"], 9);
+        assert_eq!(shop.bring(&world, &pills, &key, 9, "received").await.ok()["done"], 9);
     }
-    shop.bring(&world, &pool, &key, 8, "received").await.refused(422, "key_reused");
+    shop.bring(&world, &pills, &key, 8, "received").await.refused(422, "key_reused");
     world.settle().await;
     assert_eq!(shop.left(&world, &pills).await, 9, "once, however often it is told");
     shop.hold(&world, &[(&pills, 5)]).await.ok();
-    let refused = shop.bring(&world, &pool, &uuid(), -5, "damaged").await.refused(409, "below_taken");
+    let refused = shop.bring(&world, &pills, &uuid(), -5, "damaged").await.refused(409, "below_taken");
     assert_eq!(refused["free"], 4);
-    assert_eq!(shop.bring(&world, &pool, &uuid(), -4, "damaged").await.ok()["done"], -4);
+    assert_eq!(shop.bring(&world, &pills, &uuid(), -4, "damaged").await.ok()["done"], -4);
     shop.hold(&world, &[(&pills, 1)]).await.refused(409, "sold_out");
-    let path = format!("/v1/pools/{pool}/movements");
+    let path = format!("/v1/stores/{}/products/{pills}/movements", shop.store);
     let seen = world.get(&path).by(&shop.owner.token).send().await.ok();
     let seen: Vec<_> = seen["items"]
         .as_array()
@@ -356,7 +356,7 @@ async fn stock_comes_and_goes_and_what_is_held_or_sold_stays() {
     world.post(&path).by(&stranger).key("k").json(one.clone()).send().await.refused(404, "not_found");
     world.post(&path).key("k").json(one.clone()).send().await.refused(401, "unauthenticated");
     for quantity in [0, 1_000_001] {
-        shop.bring(&world, &pool, &uuid(), quantity, "lost").await.refused(400, "invalid_input");
+        shop.bring(&world, &pills, &uuid(), quantity, "lost").await.refused(400, "invalid_input");
     }
     let size = json!({"capacity": 5});
     world
@@ -366,14 +366,12 @@ async fn stock_comes_and_goes_and_what_is_held_or_sold_stays() {
         .send()
         .await
         .refused(409, "wrong_state");
-    let sale = world.sale_of(&shop.owner, json!({"capacity": 5})).await;
-    let event = world.get(&format!("/v1/events/{}", sale.event)).send().await.ok();
-    let places = text(&event["offers"][0]["pool"]);
-    shop.bring(&world, &places, &uuid(), 1, "received").await.refused(409, "wrong_state");
+    let nobodys = ProductId::derive(&["nobody's"]).to_string();
+    shop.bring(&world, &nobodys, &uuid(), 1, "received").await.refused(404, "not_found");
     // What cannot be told apart from a repeated request is one movement; ten others at once are ten.
     let many = join_all((0..10).map(|n| {
-        let (shop, world, pool) = (&shop, &world, &pool);
-        async move { shop.bring(world, pool, &format!("many{n}"), 3, "received").await.ok() }
+        let (shop, world, pills) = (&shop, &world, &pills);
+        async move { shop.bring(world, pills, &format!("many{n}"), 3, "received").await.ok() }
     }));
     assert_eq!(many.await.len(), 10);
     assert_eq!(shop.left(&world, &pills).await, 30);
@@ -406,7 +404,7 @@ async fn a_lane_that_is_full_of_holds_makes_room_of_what_was_sold_and_grows() {
     shop.hold(&world, &one).await.refused(503, "busy");
     assert_eq!(shop.proof(&world, &pool).await["capacity"], 197, "what was sold has left");
     shop.shelve(&world, &pills, json!({"baskets": 60})).await;
-    shop.bring(&world, &pool, &uuid(), 100, "received").await.ok();
+    shop.bring(&world, &pills, &uuid(), 100, "received").await.ok();
     shop.hold(&world, &one).await.ok();
     // What is held comes back, in both lanes.
     let left = shop.left(&world, &pills).await;
@@ -590,7 +588,7 @@ async fn moved_with_a_crash(
     let calls = world
         .crashing(crash, async || {
             let movement = json!({"quantity": 4, "cause": "received"});
-            let stock = format!("/v1/pools/{pool}/movements");
+            let stock = format!("/v1/stores/{}/products/{pills}/movements", shop.store);
             let moved = world.post(&stock).by(&token).key(&key).json(movement).send().await;
             if moved.status != 201 {
                 return moved;

@@ -1,6 +1,5 @@
 //! What comes into a store's stock, and what leaves it otherwise than by a sale.
 
-use crate::pools::managed;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,14 +7,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tessera::app::App;
 use tessera::auth::Account;
+use tessera::booking::Subject;
 use tessera::booking::movement::{Movement, MovementTerms, begin};
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{AccountId, MovementId, PoolId};
+use tessera::id::{AccountId, MovementId, PoolId, ProductId, StoreId};
 use tessera::identity::Action;
 use tessera::page::{Page, Paging};
-use tessera::pool::store::Kind;
+use tessera::retail::{self, Shelf};
 
 /// Units that came into a stock, or left it.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -40,22 +40,35 @@ fn view(movement: &Movement) -> MovementView {
     MovementView { id, terms, done, by, at }
 }
 
-/// Bring units into a store's stock, or take some that are free out of it for good. `below_taken` says how many are free, if
-/// more were to go.
-#[utoipa::path(post, path = "/v1/pools/{id}/movements", tag = "booking", security(("bearer" = [])), request_body = MovementTerms,
-    params(("id" = PoolId, Path, description = "The stock"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+/// The stock of a product in a store of the caller's organisation.
+async fn managed(
+    app: &App,
+    caller: Account,
+    store: StoreId,
+    product: ProductId,
+    action: Action,
+) -> Result<PoolId> {
+    app.manages(caller.id, action, Subject::Store(store)).await?;
+    match retail::store::shelf(&app.db, store, product).await? {
+        Some(_) => Ok(Shelf::pool_id(store, product)),
+        None => Code::NotFound.refuse(),
+    }
+}
+
+/// Bring units of a product into a store's stock, or take some that are free out of it for good. `below_taken` says how many are
+/// free, if more were to go. A stock is made a moment after its product was first put on the shelf: `opening` until then.
+#[utoipa::path(post, path = "/v1/stores/{id}/products/{product}/movements", tag = "booking", security(("bearer" = [])), request_body = MovementTerms,
+    params(("id" = StoreId, Path, description = "The store"), ("product" = ProductId, Path, description = "The product"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Done", body = MovementView)))]
 pub async fn bring(
     State(app): State<App>,
     caller: Account,
-    Path(pool): Path<PoolId>,
+    Path((store, product)): Path<(StoreId, ProductId)>,
     key: IdempotencyKey,
     input: Input<MovementTerms>,
 ) -> Result<(StatusCode, Json<MovementView>)> {
     let (terms, now) = (input.value, app.clock.now());
-    if managed(&app, caller, pool, Action::ManageEvents).await?.kind != Kind::Stock {
-        return Err(Code::WrongState.because("this is no stock: give it another size"));
-    }
+    let pool = managed(&app, caller, store, product, Action::ManageEvents).await?;
     terms.check()?;
     let id = MovementId::derive(&[&pool.to_string(), &caller.id.to_string(), &key.0]);
     let (parts, print) = (Vec::new(), input.print.clone());
@@ -64,16 +77,16 @@ pub async fn bring(
 }
 
 /// List what came into a store's stock and left it otherwise than by a sale, the newest first.
-#[utoipa::path(get, path = "/v1/pools/{id}/movements", tag = "booking", security(("bearer" = [])),
-    params(("id" = PoolId, Path, description = "The stock"), Paging),
+#[utoipa::path(get, path = "/v1/stores/{id}/products/{product}/movements", tag = "booking", security(("bearer" = [])),
+    params(("id" = StoreId, Path, description = "The store"), ("product" = ProductId, Path, description = "The product"), Paging),
     responses((status = 200, description = "A page of movements", body = Page<MovementView>)))]
 pub async fn of_pool(
     State(app): State<App>,
     caller: Account,
-    Path(pool): Path<PoolId>,
+    Path((store, product)): Path<(StoreId, ProductId)>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<MovementView>>> {
-    managed(&app, caller, pool, Action::ManageBookings).await?;
+    let pool = managed(&app, caller, store, product, Action::ManageBookings).await?;
     let list = format!("movements of {pool}");
     let query = Query::of(Listing::Second, pool).newest_first();
     Ok(Json(app.page(&list, query, &paging, |movement: &Movement| Ok(Some(view(movement)))).await?))

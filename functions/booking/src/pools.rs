@@ -39,7 +39,7 @@ pub struct View {
 }
 
 /// A pool of the caller's organisation, read anew.
-pub(crate) async fn managed(app: &App, caller: Account, id: PoolId, action: Action) -> Result<Opened> {
+async fn managed(app: &App, caller: Account, id: PoolId, action: Action) -> Result<Opened> {
     let opened = match store::opened_pool(&app.db, id).await {
         Err(refusal) if refusal.code == Code::Opening => return Code::NotFound.refuse(),
         opened => opened?,

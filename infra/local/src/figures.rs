@@ -249,9 +249,8 @@ impl Counter<'_> {
         if answer.status().is_success() { Ok(package) } else { Err("the service was not opened".into()) }
     }
 
-    /// A store that delivers at any hour, with so many products of which there are plenty, at a price of nothing: its id, theirs,
-    /// and the stock of the first.
-    async fn store(&mut self, by: &Person, count: u32) -> Result<(String, Vec<String>, String), Failure> {
+    /// A store that delivers at any hour, with so many products of which there are plenty, at a price of nothing: its id and theirs.
+    async fn store(&mut self, by: &Person, count: u32) -> Result<(String, Vec<String>), Failure> {
         let organisation = self.organisation(by).await?;
         let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
         let hours: Vec<_> =
@@ -266,28 +265,29 @@ impl Counter<'_> {
         if !answer.status().is_success() {
             return Err("the store was not opened".into());
         }
-        let (mut products, mut pools) = (Vec::new(), Vec::new());
+        let mut products = Vec::new();
         for number in 0..count {
             let name = format!("Product {number}");
             let terms = json!({"name": name, "price": {"amount": 0, "currency": "EUR"}});
             let new = json!({"organisation": organisation, "terms": terms});
             let product = text(&self.post("/v1/products", &by.token, new).await?["id"]);
             let path = format!("/v1/stores/{store}/products/{product}");
-            pools
-                .push(text(&self.ask(Method::PUT, &path, &by.token, json!({"listed": true})).await?["pool"]));
+            self.ask(Method::PUT, &path, &by.token, json!({"listed": true})).await?;
             products.push(product);
         }
         self.settle().await?;
-        for pool in &pools {
-            self.bring(by, pool, 100).await?;
+        for product in &products {
+            self.bring(by, &store, product, 100).await?;
         }
         self.settle().await?;
-        Ok((store, products, pools.swap_remove(0)))
+        Ok((store, products))
     }
 
-    async fn bring(&mut self, by: &Person, pool: &str, quantity: i64) -> Result<(), Failure> {
+    async fn bring(&mut self, by: &Person, store: &str, product: &str, quantity: i64) -> Result<(), Failure> {
         let movement = json!({"quantity": quantity, "cause": "received"});
-        self.post(&format!("/v1/pools/{pool}/movements"), &by.token, movement).await.map(drop)
+        self.post(&format!("/v1/stores/{store}/products/{product}/movements"), &by.token, movement)
+            .await
+            .map(drop)
     }
 
     async fn let_go(&mut self, hold: &Value) -> Result<(), Failure> {
@@ -476,13 +476,13 @@ async fn count_on(whole: &Whole) -> Result<Table, Failure> {
     }
     row("hold a time", &times, None, Some(1.0));
 
-    let (store, products, stock) = counter.store(&organiser, 10).await?;
+    let (store, products) = counter.store(&organiser, 10).await?;
     let (mut one, mut ten, mut back, mut brought) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let before = counter.look();
-        counter.bring(&organiser, &stock, 1).await?;
+        counter.bring(&organiser, &store, &products[0], 1).await?;
         counter.settle().await?;
-        let moved = ["POST /v1/pools/{id}/movements", "booking stock.moved.v1"];
+        let moved = ["POST /v1/stores/{id}/products/{product}/movements", "booking stock.moved.v1"];
         brought.push(between(&before, &counter.look(), &moved));
         let line = |product: &String| json!({"product": product, "quantity": 1});
         let basket = json!({"store": store, "lines": [line(&products[0])]});

@@ -5,8 +5,8 @@
 //! impossible. When all lanes have answered, the outcome is noted in the movement, and last the register under the same key
 //! says that it is over: from then on the tidy may drop the marks. `tests/proof/src/stock.rs` has the rules of it.
 
+use super::Ending;
 use super::store::{MARKS_KEPT, end, register_of, tag};
-use super::{Ending, Subject};
 use crate::app::App;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Stored, Table};
@@ -190,17 +190,6 @@ pub async fn carry_out(app: &App, known: Stored<Movement>, now: Timestamp) -> Re
     // From here on the marks may go.
     end(&app.db, holder, Ending::Released, now).await?;
     Ok(noted)
-}
-
-/// Whose stock it is, if it is stock.
-///
-/// # Errors
-/// `not_found`; the store's own.
-pub async fn store_of(db: &Db, pool: PoolId) -> Result<crate::id::StoreId> {
-    match opened_pool(db, pool).await?.subject {
-        Subject::Store(store) => Ok(store),
-        Subject::Event(_) | Subject::Service(_) => Code::NotFound.refuse(),
-    }
 }
 
 #[cfg(test)]

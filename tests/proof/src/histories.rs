@@ -19,9 +19,9 @@ use tessera::booking::store::{Wish, clear, hold, let_go};
 use tessera::booking::want::Want;
 use tessera::config::Config;
 use tessera::error::Code;
-use tessera::id::{EventId, PoolId};
-use tessera::pool::store::{Hints, LaneWrite, Outcome, open, read, write};
-use tessera::pool::{HoldKey, LANE_CAPACITY, Mark, Pool, Turn};
+use tessera::id::{EventId, PoolId, StoreId};
+use tessera::pool::store::{Hints, LaneWrite, Outcome, bring, open, open_stock, read, write};
+use tessera::pool::{HoldKey, LANE_CAPACITY, Mark, Pool, Quota, Turn};
 use tessera_local::whole::{Whole, WholeOptions};
 
 const CLIENTS: usize = 4;
@@ -113,10 +113,31 @@ pub struct Kind {
     party: u32,
     /// Whether parties may have to be split: counted, not judged.
     split: bool,
+    /// What it is a pool of.
+    of: Of,
 }
 
-static KINDS: [Kind; 6] = [
-    Kind { name: "one lane, 2 places", lanes: 1, free: &[(0, 2)], over: false, party: 1, split: false },
+/// What a pool is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Of {
+    /// Places, opened with its lanes.
+    Places,
+    /// Units that came in; what is sold leaves.
+    Stock,
+    /// Uses of something that nobody opens.
+    Quota,
+}
+
+static KINDS: [Kind; 8] = [
+    Kind {
+        name: "one lane, 2 places",
+        lanes: 1,
+        free: &[(0, 2)],
+        over: false,
+        party: 1,
+        split: false,
+        of: Of::Places,
+    },
     Kind {
         name: "one lane, 4 places, parties",
         lanes: 1,
@@ -124,6 +145,7 @@ static KINDS: [Kind; 6] = [
         over: false,
         party: 3,
         split: false,
+        of: Of::Places,
     },
     Kind {
         name: "two lanes, 2 places in holds that are over",
@@ -132,6 +154,7 @@ static KINDS: [Kind; 6] = [
         over: true,
         party: 1,
         split: false,
+        of: Of::Places,
     },
     Kind {
         name: "three lanes, 3 places",
@@ -140,6 +163,7 @@ static KINDS: [Kind; 6] = [
         over: false,
         party: 1,
         split: false,
+        of: Of::Places,
     },
     Kind {
         name: "25 lanes in two partitions, 2 places",
@@ -148,6 +172,7 @@ static KINDS: [Kind; 6] = [
         over: false,
         party: 1,
         split: false,
+        of: Of::Places,
     },
     Kind {
         name: "three lanes, 3 places, split parties",
@@ -156,6 +181,25 @@ static KINDS: [Kind; 6] = [
         over: false,
         party: 2,
         split: true,
+        of: Of::Places,
+    },
+    Kind {
+        name: "stock of 3 units on two lanes",
+        lanes: 2,
+        free: &[(0, 1), (1, 2)],
+        over: false,
+        party: 1,
+        split: false,
+        of: Of::Stock,
+    },
+    Kind {
+        name: "a delivery window for 2",
+        lanes: 1,
+        free: &[(0, 2)],
+        over: false,
+        party: 1,
+        split: false,
+        of: Of::Quota,
     },
 ];
 
@@ -200,13 +244,35 @@ impl Engine {
     /// A pool of this kind, nearly full.
     async fn pool(&self, kind: &Kind, seed: u64) -> Pool {
         let (db, now) = (&self.app.db, self.app.clock.now());
+        let free =
+            |lane: u32| kind.free.iter().find(|(number, _)| *number == lane).map_or(0, |(_, free)| *free);
+        let (name, all) = (seed.to_string(), kind.free.iter().map(|(_, free)| free).sum());
+        match kind.of {
+            Of::Places => {}
+            Of::Stock => {
+                let (id, lanes) = (PoolId::derive(&[kind.name, &name]), kind.lanes);
+                let subject = Subject::Store(StoreId::derive(&[kind.name]));
+                open_stock(db, id, subject, lanes).await.expect("a stock");
+                let pool = Pool::Stock { id, lanes };
+                for lane in 0..lanes {
+                    let holder = key(&format!("{} came", kind.name), seed, lane);
+                    let came = bring(db, &pool, lane, holder, free(lane).into(), later(now)).await;
+                    assert!(came.expect("units"));
+                }
+                return pool;
+            }
+            Of::Quota => {
+                let of = Quota::Window { store: StoreId::derive(&[kind.name, &name]), starts: 0 };
+                return Pool::Quota { of, limit: all };
+            }
+        }
         let (id, capacity) = (PoolId::derive(&[kind.name, &seed.to_string()]), kind.lanes * LANE_CAPACITY);
         open(db, id, Subject::Event(EventId::derive(&[kind.name])), capacity, later(now))
             .await
             .expect("a pool");
         let pool = Pool::Places { id, lanes: kind.lanes };
         for lane in 0..kind.lanes {
-            let free = kind.free.iter().find(|(number, _)| *number == lane).map_or(0, |(_, free)| *free);
+            let free = free(lane);
             let full = (
                 key(&format!("{} full", kind.name), seed, lane),
                 Mark::new(LANE_CAPACITY - free, later(now), 0),
@@ -263,7 +329,7 @@ impl Engine {
                             note(Moment::Answered(Answer::Held));
                             held.push((holder, quantity));
                         }
-                        Err(refusal) if refusal.code == Code::SoldOut => {
+                        Err(refusal) if [Code::SoldOut, Code::SlotTaken].contains(&refusal.code) => {
                             note(Moment::Answered(Answer::SoldOut));
                         }
                         Err(refusal) if refusal.code == Code::Busy => note(Moment::Busy),
@@ -451,8 +517,15 @@ mod tests {
     fn a_remembered_sold_out_is_believed_for_its_second_and_no_longer() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            static KIND: Kind =
-                Kind { name: "one place", lanes: 1, free: &[(0, 1)], over: false, party: 1, split: false };
+            static KIND: Kind = Kind {
+                name: "one place",
+                lanes: 1,
+                free: &[(0, 1)],
+                over: false,
+                party: 1,
+                split: false,
+                of: Of::Places,
+            };
             let engine = Engine::start().await;
             let (pool, app, now) = (engine.pool(&KIND, 0).await, engine.fresh(), engine.app.clock.now());
             let take = |number: u32, after_ms: i64| {
