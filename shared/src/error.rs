@@ -62,10 +62,10 @@ codes! {
     AdmissionNeeded 403 "admission_needed" false "This sale has a waiting room" "Join its line, wait for your turn, and send the admission with the hold.";
     NotFound 404 "not_found" false "Not found" "Check the id; what belongs to others is not shown.";
     MethodNotAllowed 405 "method_not_allowed" false "This method does not exist here" "See the API description.";
-    BelowTaken 409 "below_taken" false "More places are taken than that" "Choose at least the number in taken, or cancel bookings first.";
+    BelowTaken 409 "below_taken" false "More places are taken than that" "Choose at least the number in taken, or take away at most that in free; or cancel bookings first.";
     SoldOut 409 "sold_out" false "Sold out" "Try fewer places or another offer; places may come back.";
     SeatTaken 409 "seat_taken" false "Somebody else has a seat that was picked" "Pick others than those in seats, or have the best ones picked.";
-    SlotTaken 409 "slot_taken" false "Somebody else has that time" "Look for the free times, and choose another.";
+    SlotTaken 409 "slot_taken" false "That time is taken" "Look for the times, or delivery windows, that are free, and choose another.";
     ApprovalNeeded 409 "approval_needed" false "This offer is sold to approved applicants" "Apply, and accept when you are approved.";
     SaleNotOpen 409 "sale_not_open" false "The sale has not begun" "Try again at sale_opens.";
     SaleClosed 409 "sale_closed" false "The sale has ended" "Nothing can be sold here any more.";

@@ -1,7 +1,7 @@
 //! What booking does when it hears of something, and when the clock strikes.
 
 use futures_util::future::{BoxFuture, try_join_all};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use tessera::app::App;
 use tessera::booking::store::{self, Cancelling};
@@ -198,11 +198,25 @@ async fn cancel_page(app: &App, event: EventId, page: u32) -> Result<()> {
     Ok(())
 }
 
+/// So many pools are looked through in one run, which has 25 seconds: a few milliseconds each, more where there is something to do.
+const POOLS_A_RUN: usize = 400;
+/// How often the schedule says `tidy`, seconds.
+const TIDY_EVERY: i64 = 5 * 60;
+/// How often the schedule says `prove`, seconds.
+const PROVE_EVERY: i64 = 6 * 3600;
+
+/// Whose turn it is in this run: all of them, or the next share where there are many (a store has a pool for each product).
+fn share<T>(all: Vec<T>, now: Timestamp, every: i64) -> impl Iterator<Item = T> {
+    let shares = all.len().div_ceil(POOLS_A_RUN).max(1);
+    let turn = usize::try_from(now.as_second() / every).unwrap_or(0) % shares;
+    all.into_iter().skip(turn * POOLS_A_RUN).take(POOLS_A_RUN)
+}
+
 /// Ends holds whose time is over and notes sold ones as sold, pool by pool. Nothing depends on it: whoever needs a place
 /// does the same for the lane they need. It keeps the availability that people are shown near the truth.
 async fn tidy(app: &App) -> Result<()> {
     let (now, mut back, mut waited) = (app.clock.now(), 0, BTreeSet::new());
-    for opened in pool::store::opened(&app.db).await? {
+    for opened in share(pool::store::opened(&app.db).await?, now, TIDY_EVERY) {
         let (came, kept) = store::tidy(app, &opened.pool(), now).await?;
         back += came;
         match opened.waited {
@@ -229,7 +243,7 @@ async fn tidy(app: &App) -> Result<()> {
 async fn prove(app: &App) -> Result<()> {
     let now = app.clock.now();
     let mut beyond = 0;
-    for opened in pool::store::opened(&app.db).await? {
+    for opened in share(pool::store::opened(&app.db).await?, now, PROVE_EVERY) {
         let counted = proof::prove(app, &opened, now).await?;
         if counted.differences.is_empty() {
             continue;
@@ -244,5 +258,25 @@ async fn prove(app: &App) -> Result<()> {
     match beyond {
         0 => Ok(()),
         _ => Err(Code::Internal.caused_by(format!("{beyond} differences could not be put right"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_pools_have_their_turn_in_every_run_and_many_one_after_the_other() {
+        let run = |count: usize, nth: i64| -> Vec<usize> {
+            let now = Timestamp::from_second(nth * TIDY_EVERY + 7).unwrap();
+            share((0..count).collect(), now, TIDY_EVERY).collect()
+        };
+        for few in [0, 1, POOLS_A_RUN] {
+            assert_eq!(run(few, 41), (0..few).collect::<Vec<_>>());
+        }
+        let many = 3 * POOLS_A_RUN + 1;
+        let mut seen: Vec<usize> = (100..104).flat_map(|nth| run(many, nth)).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..many).collect::<Vec<_>>(), "four runs, each pool once");
     }
 }

@@ -17,7 +17,7 @@ use crate::Size;
 use flow::{Flow, Run};
 pub use scenarios::{Hold, Scenario, Task};
 use stateright::{Checker, HasDiscoveries, Model, Path, Property};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 pub use world::Broken;
 use world::{Fate, LaneNow, World, places, same};
@@ -307,24 +307,34 @@ pub fn check(engine: &Engine, scenario: &'static Scenario) -> Checked {
     #[allow(clippy::disallowed_methods)] // How long the checker takes is told, never asserted.
     let begun = Instant::now();
     let sale = Sale { engine: engine.clone(), scenario };
-    let checker =
-        sale.clone().checker().threads(1).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = sale.clone().checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
     let story = |path: Path<World, Step>| {
         path.into_vec().into_iter().filter_map(|(world, step)| Some(sale.tell(&world, step?))).collect()
     };
-    let found: Vec<_> = checker
-        .discoveries()
-        .into_iter()
-        .map(|(promise, path)| Counterexample { promise, story: story(path) })
-        .collect();
-    Checked {
-        states: checker.unique_state_count(),
-        depth: checker.max_depth(),
-        took: begun.elapsed(),
-        whole: found.is_empty() && checker.is_done(),
-        found,
-    }
+    let tell = |discoveries: HashMap<&'static str, Path<World, Step>>| -> Vec<_> {
+        let found = discoveries.into_iter();
+        found.map(|(promise, path)| Counterexample { promise, story: story(path) }).collect()
+    };
+    let (states, depth, found, done) = match scenario.large {
+        // The shortest story of what broke, but every state that is still to be visited is kept whole.
+        false => {
+            let checker = checker.spawn_bfs().join();
+            let found = tell(checker.discoveries());
+            (checker.unique_state_count(), checker.max_depth(), found, checker.is_done())
+        }
+        // A few bytes a state, and an end.
+        true => {
+            let checker = checker.target_state_count(MOST_STATES).spawn_dfs().join();
+            let found = tell(checker.discoveries());
+            let states = checker.unique_state_count();
+            (states, checker.max_depth(), found, checker.state_count() < MOST_STATES)
+        }
+    };
+    Checked { states, depth, took: begun.elapsed(), whole: found.is_empty() && done, found }
 }
+
+/// As many states of a large world are generated, and no more: it is then checked in part.
+const MOST_STATES: usize = 400_000_000;
 
 impl Sale {
     fn tell(&self, world: &World, step: Step) -> String {
@@ -394,8 +404,9 @@ pub fn print(size: Size) -> bool {
     let mut holds = true;
     let line = |engine: &str, scenario: &Scenario, checked: &Checked| {
         let found = checked.found.first().map_or("none", |found| found.promise);
+        let part = if checked.whole || !checked.found.is_empty() { "" } else { ", not all of them" };
         println!(
-            "| {engine} | {} | {} | {} | {:.1} s | {found} |",
+            "| {engine} | {} | {}{part} | {} | {:.1} s | {found} |",
             scenario.name,
             checked.states,
             checked.depth,
@@ -405,7 +416,7 @@ pub fn print(size: Size) -> bool {
     println!("| engine | world | states | depth | time | broken promise |\n|---|---|---|---|---|---|");
     for scenario in scenarios::of(size) {
         let checked = check(&Engine::default(), scenario);
-        holds &= checked.whole;
+        holds &= checked.found.is_empty() && (checked.whole || scenario.large);
         line("whole", scenario, &checked);
         tell_story(&checked);
     }

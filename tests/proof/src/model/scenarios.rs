@@ -74,6 +74,8 @@ pub struct Scenario {
     pub crashes: u8,
     /// Whether a "sold out" of a moment ago may be remembered.
     pub remembers: bool,
+    /// Whether it is too large to keep what is still to be visited.
+    pub large: bool,
 }
 
 impl Scenario {
@@ -96,8 +98,16 @@ const TWO: Hold = hold(&[(0, 2)]);
 use Task::Hold as Take;
 use Task::{Cancel, Free, GiveUp, LetGo, Pay, Tidy};
 
-const PLAIN: Scenario =
-    Scenario { name: "", pools: &[&[1]], holds: &[], tasks: &[], ticks: 0, crashes: 0, remembers: false };
+const PLAIN: Scenario = Scenario {
+    name: "",
+    pools: &[&[1]],
+    holds: &[],
+    tasks: &[],
+    ticks: 0,
+    crashes: 0,
+    remembers: false,
+    large: false,
+};
 
 static LAST_PLACE: Scenario = Scenario {
     name: "three want the last two places",
@@ -201,6 +211,7 @@ static MANY: Scenario = Scenario {
     holds: &[ONE, TWO, ONE, TWO],
     tasks: &[Take(0), Take(1), Take(2), Take(3), Pay(1), LetGo(0)],
     ticks: 1,
+    large: true,
     ..PLAIN
 };
 
@@ -211,6 +222,7 @@ static EVERYTHING: Scenario = Scenario {
     tasks: &[Take(0), Take(0), Pay(0), Pay(0), Take(1), GiveUp(0), Free(0), Tidy],
     ticks: 1,
     crashes: 1,
+    large: true,
     ..PLAIN
 };
 
