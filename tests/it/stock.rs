@@ -639,3 +639,39 @@ async fn damaged_books_of_a_stock_are_found_and_put_right() {
         assert_eq!((&proof["capacity"], &proof["free"], &proof["held"]), (&json!(9), &json!(7), &json!(2)));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_moves_to_another_window_and_its_units_stay_counted() {
+    let world = World::new().await;
+    let shop = Shop::open(&world, json!({"delivery": {"minutes": 60, "capacity": 1}})).await;
+    let (pills, pool) = shop.product(&world, 5, json!({}), json!({})).await;
+    let (before, after) = (Shop::nine(&world, 2), Shop::nine(&world, 3));
+    let at = |starts: Timestamp| {
+        let mut basket = shop.basket(&[(&pills, 2)]);
+        basket["delivery"] = json!(starts.to_string());
+        basket
+    };
+    let (held, order) = shop.pay(&world, at(before), "mover@example.org").await;
+    // Its units have left the lane by the time it moves.
+    shop.settle(&world).await;
+    let path = format!("/v1/bookings/{}/reschedule", text(&order["booking"]));
+    let to = async |basket: Value| {
+        let hold = world.post("/v1/holds").by(&held.token).key(&uuid()).json(basket).send().await.ok();
+        world.post(&path).by(&held.token).json(json!({"quote": hold["quote"]})).send().await
+    };
+    to(shop.basket(&[(&pills, 2)])).await.refused(400, "invalid_input");
+    world.advance(SignedDuration::from_secs(601)).await;
+    let moved = to(at(after)).await.ok();
+    world.settle().await;
+    assert_eq!(moved["lines"][0]["slot"]["starts"], json!(after.to_string()));
+    assert!(world.mail_to("mover@example.org").subject.starts_with("Moved"));
+    assert_eq!(shop.left(&world, &pills).await, 3);
+    world.advance(SignedDuration::from_hours(2)).await;
+    shop.settle(&world).await;
+    let proof = shop.proof(&world, &pool).await;
+    assert_eq!((&proof["capacity"], &proof["free"]), (&json!(3), &json!(3)), "two are sold, once");
+    // The old window is free, the new one is not.
+    world.post("/v1/holds").key(&uuid()).json(at(before)).send().await.ok();
+    world.post("/v1/holds").key(&uuid()).json(at(after)).send().await.refused(409, "slot_taken");
+    assert_eq!(world.dead_letters(), 0);
+}

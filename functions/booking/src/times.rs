@@ -149,12 +149,12 @@ fn span(lines: &[Line]) -> Result<(Timestamp, Timestamp)> {
 #[serde(deny_unknown_fields)]
 #[schema(as = MoveBooking)]
 pub struct Move {
-    /// The quote of a hold of the new time, of the same service and the same total.
+    /// The quote of a hold of the new time, of the same service or store and the same total.
     #[schema(max_length = 20000)]
     quote: String,
 }
 
-/// Move my booking to another time: hold the new one, and send its quote here. The new time is mine before the old one is let
+/// Move my booking to another time, or what is to be delivered to another window: hold the new one, and send its quote here. The new time is mine before the old one is let
 /// go, or nothing changes. Moving it to the same time again changes nothing.
 #[utoipa::path(post, path = "/v1/bookings/{id}/reschedule", tag = "booking", security(("bearer" = [])), request_body = Move,
     params(("id" = BookingId, Path, description = "The booking")),
@@ -173,12 +173,17 @@ pub async fn reschedule(
     let quote: Option<Quote> = app.sealer.open(Purpose::Quote, &input.value.quote);
     let quote = quote
         .filter(|quote| quote.buyer == booking.buyer && quote.subject == booking.subject)
-        .ok_or_else(|| Refusal::invalid("/quote", "is not a quote of yours for the same service"))?;
+        .ok_or_else(|| Refusal::invalid("/quote", "is not a quote of yours of the same service or store"))?;
     if quote.total != booking.total {
         return Err(Code::WrongState.because("the new time has another price: cancel and book anew"));
     }
-    if booking.starts().is_some_and(|starts| starts <= now) {
-        return Err(Code::WrongState.because("it has begun"));
+    match booking.starts() {
+        Some(starts) if starts > now => {}
+        Some(_) => return Err(Code::WrongState.because("it has begun")),
+        None => return Err(Code::WrongState.because("it is not for a time")),
+    }
+    if quote.lines.iter().any(|line| line.slot.is_none()) {
+        return Err(Refusal::invalid("/quote", "is not for a time"));
     }
     let moved = store::reschedule(&app, register, &quote, now).await?;
     crate::bookings::shown(&moved).map(Json)

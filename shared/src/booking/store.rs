@@ -708,8 +708,8 @@ pub async fn finish_move(app: &App, old: Stored<Register>, now: Timestamp) -> Re
     let Some(holder) = HoldKey::of(to) else { return Ok(old) };
     let moved = end(&app.db, holder, Ending::Released, now).await?.booking().is_some();
     let old = app.db.change(old, now, |register| Ok(register.moved(to, moved, now))).await?;
-    if moved && let Some(holder) = HoldKey::of(booking.hold) {
-        give_back(app, holder, &booking.claims).await?;
+    if moved {
+        give_back_booked(app, &booking, now).await?;
     }
     Ok(old)
 }
