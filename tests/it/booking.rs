@@ -277,6 +277,36 @@ async fn limits_per_order_and_per_buyer_hold_under_racing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_limit_per_buyer_counts_for_who_has_bought_already() {
+    let world = World::new().await;
+    let sale = world.sale(50, json!({"per_buyer": 2})).await;
+    let token = text(&world.account("fan@example.org").await["access_token"]);
+    let hold = |quantity: u32| {
+        world.post("/v1/holds").by(&token).key(&uuid()).json(world.basket(&sale, quantity)).send()
+    };
+    hold(2).await.ok();
+    hold(1).await.refused(409, "limit_reached");
+    for (limit, more) in [(5, 3), (1, 0)] {
+        let read = format!("/v1/organisations/{}/events/{}", sale.organiser.organisation, sale.event);
+        let seen = world.get(&read).by(&sale.organiser.token).send().await.ok();
+        let terms =
+            json!({"name": "Standing", "price": {"amount": 2500, "currency": "EUR"}, "per_buyer": limit});
+        let offer = format!("/v1/events/{}/offers/{}", sale.event, sale.offer);
+        let etag = text(&seen["offers"][0]["etag"]);
+        world.put(&offer).by(&sale.organiser.token).header("If-Match", &etag).json(terms).send().await.ok();
+        world.advance(SignedDuration::from_secs(3)).await;
+        if more > 0 {
+            hold(more).await.ok();
+        }
+        hold(1).await.refused(409, "limit_reached");
+    }
+    // Five are held, one may be: when they have gone, one is to be had.
+    world.advance(SignedDuration::from_secs(601)).await;
+    hold(1).await.ok();
+    hold(1).await.refused(409, "limit_reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_cancels_and_the_place_is_sold_again() {
     let world = World::new().await;
     let sale = world.sale(1, json!({"price": {"amount": 0, "currency": "EUR"}})).await;
