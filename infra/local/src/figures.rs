@@ -90,6 +90,8 @@ const HOLD: &str = "hold";
 const SOLD_OUT: &str = "refused as sold out, within a second of knowing";
 const EXPIRED: &str = "hold that needs the place of an expired one";
 const CONFIRM: &str = "confirm a paid booking";
+/// Costs more or less by who is faster.
+pub const BROUGHT: &str = "bring units into a stock";
 /// A booking is listed by its buyer and by its event.
 const LISTINGS: f64 = 2.0;
 
@@ -504,7 +506,8 @@ async fn count_on(whole: &Whole) -> Result<Table, Failure> {
     row("hold a product", &one, None, Some(1.0));
     row("hold ten products and a delivery window", &ten, None, Some(11.0));
     row("cancel that, booked", &back, None, None);
-    row("bring units into a stock", &brought, None, None);
+    // The request and its message race for the same work here, a few milliseconds apart: no more than both.
+    row(BROUGHT, &brought, Some(16), Some(9.0));
 
     let mut passed = Vec::new();
     for _ in 0..RUNS {
