@@ -191,6 +191,17 @@ impl<T> Put<T> {
             Self::Done(stored) | Self::Existed(stored) => stored,
         }
     }
+
+    /// What is stored, if it is what a request with this print stored, now or before.
+    ///
+    /// # Errors
+    /// `key_reused` if another request under the same key was first.
+    pub fn by_request(self, print: &str, of: impl Fn(&T) -> &str) -> Result<Stored<T>> {
+        match self {
+            Self::Existed(known) if of(&known.value) != print => Code::KeyReused.refuse(),
+            put => Ok(put.stored()),
+        }
+    }
 }
 
 /// What came of a replacement.
@@ -200,6 +211,19 @@ pub enum Replace<T> {
     Done(Stored<T>),
     /// The version had moved on; this is what is there (nothing, if it was deleted).
     Changed(Option<Stored<T>>),
+}
+
+impl<T> Replace<T> {
+    /// What is stored now.
+    ///
+    /// # Errors
+    /// `version_changed` if the version had moved on.
+    pub fn done(self) -> Result<Stored<T>> {
+        match self {
+            Self::Done(stored) => Ok(stored),
+            Self::Changed(_) => Code::VersionChanged.refuse(),
+        }
+    }
 }
 
 /// What a change decided: the next value and the messages it causes.

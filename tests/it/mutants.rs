@@ -11,7 +11,7 @@
 //! What is watched besides the stories' own outcomes, at every write: versions grow by one and start at one, nothing is
 //! written over that was to be new, and in every lane what is left and what its entries took sum to what it began with.
 
-use crate::support::{Answer, World, text, uuid};
+use crate::support::{Answer, World, every_day, text, uuid};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -353,6 +353,13 @@ async fn insist(call: impl AsyncFn() -> Answer) -> Value {
     panic!("somebody is always faster");
 }
 
+/// The organiser's access token, anew: tokens end after a quarter of an hour.
+async fn signed_in(world: &World) -> String {
+    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
+    let session = async || world.post("/v1/sessions").json(credentials.clone()).send().await;
+    text(&insist(session).await["access_token"])
+}
+
 async fn people(world: &World) {
     let owner = world.organiser("owner").await;
     let sign_up = json!({"email": "helper@example.org", "password": "wrong horse", "name": "H"});
@@ -467,9 +474,7 @@ async fn sale(world: &World) {
     drop(others);
     world.advance(SignedDuration::from_secs(700)).await;
     // Access tokens have ended by now.
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = insist(async || world.post("/v1/sessions").json(credentials.clone()).send().await).await;
-    sale.organiser.token = text(&session["access_token"]);
+    sale.organiser.token = signed_in(world).await;
     world.whole.run_job("BookingWorker", "tidy").await.unwrap();
     assert_eq!((world.left(&sale).await, world.sold(&sale).await), (58, 2));
 
@@ -567,9 +572,7 @@ async fn hall(world: &World) {
     let seen = world.get(&format!("/v1/events/{}", sale.event)).send().await.ok();
     assert_eq!((&seen["offers"][0]["capacity"], &seen["offers"][0]["available"]), (&json!(11), &json!(7)));
     let pool = format!("/v1/pools/{}/proof", text(&seen["offers"][0]["pool"]));
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = insist(async || world.post("/v1/sessions").json(credentials.clone()).send().await).await;
-    let proof = world.get(&pool).by(&text(&session["access_token"])).send().await.ok();
+    let proof = world.get(&pool).by(&signed_in(world).await).send().await.ok();
     assert_eq!((&proof["differences"], &proof["held"]), (&json!([]), &json!(4)));
     assert_eq!(world.dead_letters(), 0);
 }
@@ -649,10 +652,7 @@ async fn line(world: &World) {
     leave(&fifth).await;
     assert_eq!(status(&fifth).await, "declined");
 
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = insist(async || world.post("/v1/sessions").json(credentials.clone()).send().await).await;
-    let organiser =
-        crate::support::Organiser { token: text(&session["access_token"]), ..sale.organiser.clone() };
+    let organiser = crate::support::Organiser { token: signed_in(world).await, ..sale.organiser.clone() };
     let club = world.sale_of(&organiser, json!({"capacity": 1, "approval": true})).await;
     let mut asked = Vec::new();
     for name in ["ada", "eve"] {
@@ -722,18 +722,14 @@ async fn wait(world: &World) {
     assert_ne!(again["position"], arrival["position"]);
     admit(&again).await;
     // Access tokens have ended by now.
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = insist(async || world.post("/v1/sessions").json(credentials.clone()).send().await).await;
-    let token = text(&session["access_token"]);
+    let token = signed_in(world).await;
     insist(async || world.delete(&room).by(&token).send().await).await;
 }
 
 /// A studio: its service and package written and rewritten, a time held, booked, moved, fought for, cancelled.
 async fn studio(world: &World) {
     let vendor = world.organiser("organiser").await;
-    let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-    let hours: Vec<_> =
-        days.iter().map(|day| json!({"day": day, "from": "00:00:00", "until": "00:00:00"})).collect();
+    let hours = every_day("00:00:00", "00:00:00");
     let details =
         json!({"name": "Studio", "category": "photography", "city": "Berlin", "zone": "UTC", "hours": hours});
     let new = json!({"organisation": vendor.organisation, "details": details});
@@ -795,9 +791,7 @@ async fn studio(world: &World) {
 /// A shop: its shelves, what comes and goes, what is held, fought for, sold, taken out of the stock, brought back.
 async fn shop(world: &World) {
     let owner = world.organiser("organiser").await;
-    let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-    let hours: Vec<_> =
-        days.iter().map(|day| json!({"day": day, "from": "00:00:00", "until": "00:00:00"})).collect();
+    let hours = every_day("00:00:00", "00:00:00");
     let details = json!({"name": "Corner", "city": "Berlin", "zone": "UTC", "hours": hours,
         "delivery": {"minutes": 60, "capacity": 2}});
     let new = json!({"organisation": owner.organisation, "details": details});
@@ -813,14 +807,8 @@ async fn shop(world: &World) {
     let product = text(&insist(add).await["id"]);
     let path = format!("/v1/products/{product}");
     edit(world, &owner.token, &path, &path, &terms, header).await;
-    let owner_now = async || {
-        let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-        text(
-            &insist(async || world.post("/v1/sessions").json(credentials.clone()).send().await).await["access_token"],
-        )
-    };
     let shelve = async |baskets: u32| {
-        let (path, token) = (format!("/v1/stores/{store}/products/{product}"), owner_now().await);
+        let (path, token) = (format!("/v1/stores/{store}/products/{product}"), signed_in(world).await);
         let shelf = json!({"listed": true, "baskets": baskets});
         let shelf = insist(async || world.put(&path).by(&token).json(shelf.clone()).send().await).await;
         world.settle().await;
@@ -829,7 +817,7 @@ async fn shop(world: &World) {
     let pool = shelve(44).await;
     let bring = async |quantity: i64| {
         let (path, token, key) =
-            (format!("/v1/stores/{store}/products/{product}/movements"), owner_now().await, uuid());
+            (format!("/v1/stores/{store}/products/{product}/movements"), signed_in(world).await, uuid());
         let movement = json!({"quantity": quantity, "cause": "counted"});
         let moved =
             insist(async || world.post(&path).by(&token).key(&key).json(movement.clone()).send().await).await;
@@ -928,7 +916,7 @@ async fn shop(world: &World) {
     bring(20).await;
     left(85).await;
     let proof = format!("/v1/pools/{pool}/proof");
-    let proof = world.get(&proof).by(&owner_now().await).send().await.ok();
+    let proof = world.get(&proof).by(&signed_in(world).await).send().await.ok();
     assert_eq!(
         (&proof["differences"], &proof["capacity"], &proof["lanes"]),
         (&json!([]), &json!(85), &json!(2))

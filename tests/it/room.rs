@@ -84,19 +84,9 @@ async fn hold_with(world: &World, sale: &Sale, token: &str, admission: &str) -> 
 }
 
 async fn item(world: &World, table: &str, pk: &str, sk: &str) -> Value {
-    let request = world.http.post(&world.whole.home().endpoints().dynamodb);
-    let credential =
-        "AWS4-HMAC-SHA256 Credential=x/20260101/local/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
-    let parameters =
-        json!({"TableName": format!("tessera-local-{table}"), "Key": {"pk": {"S": pk}, "sk": {"S": sk}}});
-    let request = request
-        .header("x-amz-target", "DynamoDB_20120810.GetItem")
-        .header("authorization", credential)
-        .header("x-amz-date", "20260101T000000Z")
-        .header("content-type", "application/x-amz-json-1.0")
-        .body(parameters.to_string());
-    let answer = request.send().await.unwrap().text().await.unwrap();
-    serde_json::from_str::<Value>(&answer).unwrap()["Item"].clone()
+    let key = json!({"pk": {"S": pk}, "sk": {"S": sk}});
+    let parameters = json!({"TableName": format!("tessera-local-{table}"), "Key": key});
+    crate::pool::store(world, "GetItem", parameters).await["Item"].clone()
 }
 
 /// How often the line was written.

@@ -1,6 +1,6 @@
 //! Stores: products held, paid, delivered and brought back; stock that comes and goes, and that settles.
 
-use crate::support::{Answer, Held, Organiser, World, text, uuid};
+use crate::support::{Answer, Held, Organiser, World, every_day, text, uuid};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -13,11 +13,8 @@ pub struct Shop {
     pub store: String,
 }
 
-const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-
 pub fn details(more: &Value) -> Value {
-    let hours: Vec<_> =
-        DAYS.iter().map(|day| json!({"day": day, "from": "08:00:00", "until": "22:00:00"})).collect();
+    let hours = every_day("08:00:00", "22:00:00");
     let mut details = json!({"name": "Corner Pharmacy", "city": "Berlin", "address": "Torstraße 1", "zone": "Europe/Berlin",
         "hours": hours});
     for (name, value) in more.as_object().unwrap() {

@@ -371,6 +371,12 @@ impl World {
     }
 }
 
+/// Working hours, the same on every day.
+pub fn every_day(from: &str, until: &str) -> Vec<Value> {
+    let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    days.iter().map(|day| json!({"day": day, "from": from, "until": until})).collect()
+}
+
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("text expected: {value}")).to_owned()
 }

@@ -1,6 +1,6 @@
 //! Vendors' services: free times, booked without overlap, priced by rule, moved in one step.
 
-use crate::support::{Answer, Held, Organiser, World, text, uuid};
+use crate::support::{Answer, Held, Organiser, World, every_day, text, uuid};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -13,11 +13,8 @@ struct Studio {
     package: String,
 }
 
-const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-
 fn details(more: Value) -> Value {
-    let hours: Vec<_> =
-        DAYS.iter().map(|day| json!({"day": day, "from": "09:00:00", "until": "18:00:00"})).collect();
+    let hours = every_day("09:00:00", "18:00:00");
     let mut details = json!({"name": "Studio Linse", "category": "photography", "city": "Berlin", "zone": "Europe/Berlin", "hours": hours});
     for (name, value) in more.as_object().unwrap() {
         details[name] = value.clone();

@@ -176,7 +176,7 @@ pub async fn one(
     Params(link): Params<Link>,
 ) -> Result<Json<View>> {
     let (register, ..) = seen_by(&app, id, caller, &link).await?;
-    Ok(Json(view(&register.value).ok_or(Code::NotFound)?))
+    shown(&register.value).map(Json)
 }
 
 /// Cancel a booking: its places go back on sale, its tickets admit nobody, its money goes back. Buyers may until the
@@ -201,5 +201,5 @@ pub async fn cancel(
     may_cancel(by, starts, now)?;
     let register = store::finish_move(&app, register, now).await?;
     let register = app.db.change(register, now, |register| register.cancel(by, now)).await?;
-    Ok(Json(view(&register.value).ok_or(Code::NotFound)?))
+    shown(&register.value).map(Json)
 }

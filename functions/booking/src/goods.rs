@@ -1,17 +1,17 @@
 //! Products from a store's stock, perhaps delivered in a window: held like anything else.
 
 use crate::basket::Ask;
-use crate::hold::{Held, promised};
-use crate::times::Who;
+use crate::hold::{Held, Who, promised};
+use futures_util::future::try_join;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use tessera::app::App;
-use tessera::booking::store::{Wish, hold};
+use tessera::booking::store::hold;
 use tessera::booking::want::Want;
 use tessera::booking::{Item, Line, Slot, Subject};
 use tessera::error::{Code, Refusal, Result};
 use tessera::id::{ProductId, StoreId};
-use tessera::pool::{Pool, Turn, first_end};
+use tessera::pool::{Pool, first_end};
 use tessera::retail::store::{goods, store};
 
 /// Products that are wanted of one store.
@@ -55,8 +55,7 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &Wanted) -> Result<Held> {
     let now = app.clock.now();
     let Wanted { store: id, delivery, products } = wanted;
     let ids = products.keys().copied().collect();
-    let (store, mut known) =
-        futures_util::future::try_join(store(&app.db, *id), goods(&app.db, *id, &ids)).await?;
+    let (store, mut known) = try_join(store(&app.db, *id), goods(&app.db, *id, &ids)).await?;
     let store = store.value;
     if !store.open {
         return Code::NotFound.refuse();
@@ -93,9 +92,7 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &Wanted) -> Result<Held> {
     }
     lines.sort_by_key(|(place, _)| *place);
     let lines = lines.into_iter().map(|(_, line)| line).collect();
-    let Who { holder, until, print, replaces, .. } = *who;
-    let wish = Wish { holder, wants: &wants, until, print, replaces, around: &[], turn: Turn::default() };
-    let claims = hold(app, &wish, now).await?;
-    let expires = first_end(&claims, until);
-    promised(app, who.buyer, holder, (store.organisation, Subject::Store(*id)), lines, claims, expires)
+    let claims = hold(app, &who.wish(&wants), now).await?;
+    let expires = first_end(&claims, who.until);
+    promised(app, who.buyer, who.holder, (store.organisation, Subject::Store(*id)), lines, claims, expires)
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use tessera::app::App;
 use tessera::auth::{Buyer, MaybeBuyer};
 use tessera::booking::store::{self, Wish};
+use tessera::booking::want::Want;
 use tessera::booking::{Line, Quote, Subject};
 use tessera::catalogue::store::Programme;
 use tessera::clock::whole_second;
@@ -74,6 +75,29 @@ pub struct Held {
     guest_token: Option<String>,
 }
 
+/// Who holds, until when, with which request.
+pub struct Who<'a> {
+    /// Who, and whether they are a new guest.
+    pub buyer: (Buyer, bool),
+    /// Their hold.
+    pub holder: HoldKey,
+    /// Its end.
+    pub until: Timestamp,
+    /// Three digits of the request's print.
+    pub print: u16,
+    /// Own holds that give way.
+    pub replaces: &'a [HoldKey],
+}
+
+impl Who<'_> {
+    /// Their wish for these, as walk-ins, whatever the holds that give way may have elsewhere.
+    #[must_use]
+    pub fn wish<'a>(&'a self, wants: &'a [(Pool, Want)]) -> Wish<'a> {
+        let Self { holder, until, print, replaces, .. } = *self;
+        Wish { holder, wants, until, print, replaces, around: &[], turn: Turn::default() }
+    }
+}
+
 /// Take a hold: everything in the basket or nothing. Guests send no credential and get one; their Idempotency-Key must be
 /// a UUID, because it is all that tells them from each other. A key dies with its hold. Where the event has a waiting room,
 /// the buyer's admission goes with it.
@@ -100,7 +124,7 @@ pub async fn take(
     let replaces =
         input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
     let asked = &input.value;
-    let who = times::Who { buyer: (buyer, caller.is_none()), holder, until, print, replaces: &replaces };
+    let who = Who { buyer: (buyer, caller.is_none()), holder, until, print, replaces: &replaces };
     if let Some(wanted) = goods::wanted(&asked.lines, asked.store, asked.delivery)? {
         return Ok((StatusCode::CREATED, Json(goods::take(&app, &who, &wanted).await?)));
     }
@@ -116,18 +140,10 @@ pub async fn take(
     admitted(&app, &programme, buyer, admission.as_deref(), now)?;
     let wants = basket.wants(&app, &tag).await?;
     let around = if replaces.is_empty() { Vec::new() } else { pools(&app, &programme, &tag).await? };
-    let wish = Wish {
-        holder,
-        wants: &wants,
-        until,
-        print,
-        replaces: &replaces,
-        around: &around,
-        turn: Turn::default(),
-    };
+    let wish = Wish { around: &around, ..who.wish(&wants) };
     let claims = store::hold(&app, &wish, now).await?;
     let expires = first_end(&claims, until);
-    let held = held(&app, &basket, &programme, (buyer, caller.is_none()), holder, claims, expires)?;
+    let held = held(&app, &basket, &programme, who.buyer, holder, claims, expires)?;
     Ok((StatusCode::CREATED, Json(held)))
 }
 

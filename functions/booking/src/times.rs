@@ -1,20 +1,20 @@
 //! Times of a vendor's service: held like anything else, and moved in one step.
 
 use crate::basket::Ask;
-use crate::hold::{Held, promised};
+use crate::hold::{Held, Who, promised};
 use axum::Json;
 use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tessera::app::App;
-use tessera::auth::{Buyer, MaybeBuyer};
-use tessera::booking::store::{self, Wish, hold};
+use tessera::auth::MaybeBuyer;
+use tessera::booking::store::{self, hold};
 use tessera::booking::want::Want;
 use tessera::booking::{Item, Line, Quote, Slot, Subject};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Path};
 use tessera::id::{BookingId, PackageId};
-use tessera::pool::{HoldKey, Pool, Turn, first_end};
+use tessera::pool::{Pool, first_end};
 use tessera::sign::Purpose;
 use tessera::vendor::store::{Calendar, package_of};
 use tessera::vendor::{Package, Service};
@@ -42,20 +42,6 @@ pub fn wanted(lines: &[Ask]) -> Result<Option<Vec<Wanted>>> {
         }
     };
     lines.iter().enumerate().map(one).collect::<Result<_>>().map(Some)
-}
-
-/// Who holds, until when, with which request.
-pub struct Who<'a> {
-    /// Who, and whether they are a new guest.
-    pub buyer: (Buyer, bool),
-    /// Their hold.
-    pub holder: HoldKey,
-    /// Its end.
-    pub until: Timestamp,
-    /// Three digits of the request's print.
-    pub print: u16,
-    /// Own holds that give way.
-    pub replaces: &'a [HoldKey],
 }
 
 /// Holds these times, all of one service.
@@ -103,13 +89,11 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted]) -> Result<Held> {
     }
     for unit in units {
         let wants = [(Pool::Hours { service: service.id, unit }, want.clone())];
-        let Who { holder, until, print, replaces, .. } = *who;
-        let wish = Wish { holder, wants: &wants, until, print, replaces, around: &[], turn: Turn::default() };
-        match hold(app, &wish, now).await {
+        match hold(app, &who.wish(&wants), now).await {
             Ok(claims) => {
-                let expires = first_end(&claims, until);
+                let expires = first_end(&claims, who.until);
                 let subject = (service.organisation, Subject::Service(service.id));
-                return promised(app, who.buyer, holder, subject, lines, claims, expires);
+                return promised(app, who.buyer, who.holder, subject, lines, claims, expires);
             }
             Err(taken) if taken.code == Code::SlotTaken => refusal = taken,
             Err(other) => return Err(other),

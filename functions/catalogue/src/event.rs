@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
 use tessera::catalogue::{Details, Event, LocalTime, State as EventState, Visibility, store};
-use tessera::db::{Listing, Put, Query, Stored};
+use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, etag};
 use tessera::id::{EventId, OrganisationId};
@@ -154,10 +154,8 @@ pub async fn create(
         print: input.print.clone(),
         room: None,
     };
-    match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
-        put => answer(StatusCode::CREATED, &put.stored()),
-    }
+    let event = app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
+    answer(StatusCode::CREATED, &event)
 }
 
 /// The event, if the caller may manage it.
@@ -189,10 +187,7 @@ pub async fn edit(
 
 /// A replacement that tolerates no other: the caller named a version.
 async fn replaced(app: &App, event: &Stored<Event>, next: Event, told: Vec<Message>) -> Result<Response> {
-    match app.db.replace(event, next, told, app.clock.now()).await? {
-        tessera::db::Replace::Done(event) => answer(StatusCode::OK, &event),
-        tessera::db::Replace::Changed(_) => Code::VersionChanged.refuse(),
-    }
+    answer(StatusCode::OK, &app.db.replace(event, next, told, app.clock.now()).await?.done()?)
 }
 
 /// Put an event on sale. Publishing it again changes nothing.

@@ -13,7 +13,6 @@ use tessera::auth::Account;
 use tessera::catalogue::{
     Event, Offer, Sale, SaleStatus, Seats, State as EventState, Terms, check_capacity, store,
 };
-use tessera::db::{Put, Replace};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Path, etag};
 use tessera::id::{EventId, OfferId, PoolId};
@@ -152,14 +151,9 @@ pub async fn add(
         }
         EventState::Draft | EventState::Published { .. } => {}
     }
-    match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
-        put => {
-            let offer = put.stored();
-            let body = view(&offer.value, &event, Some(offer.version), (offer.value.capacity, None), now)?;
-            Ok((StatusCode::CREATED, etag(offer.version), Json(body)).into_response())
-        }
-    }
+    let offer = app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
+    let body = view(&offer.value, &event, Some(offer.version), (offer.value.capacity, None), now)?;
+    Ok((StatusCode::CREATED, etag(offer.version), Json(body)).into_response())
 }
 
 /// Replace an offer's terms. What was quoted before stays as quoted. The currency stays.
@@ -182,11 +176,8 @@ pub async fn edit(
     if terms.price.currency != offer.value.terms.price.currency {
         return Err(Refusal::invalid("/price/currency", "cannot change"));
     }
-    match app.db.replace(&offer, Offer { terms, ..offer.value.clone() }, Vec::new(), now).await? {
-        Replace::Changed(_) => Code::VersionChanged.refuse(),
-        Replace::Done(offer) => {
-            let body = view(&offer.value, &event, Some(offer.version), (offer.value.capacity, None), now)?;
-            Ok((etag(offer.version), Json(body)).into_response())
-        }
-    }
+    let next = Offer { terms, ..offer.value.clone() };
+    let offer = app.db.replace(&offer, next, Vec::new(), now).await?.done()?;
+    let body = view(&offer.value, &event, Some(offer.version), (offer.value.capacity, None), now)?;
+    Ok((etag(offer.version), Json(body)).into_response())
 }

@@ -4,14 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tessera::app::App;
 use tessera::auth::Account;
 use tessera::booking::Slot;
-use tessera::db::{Listing, Put, Query, Replace, Stored};
+use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, cacheable, etag};
 use tessera::id::{OrganisationId, PoolId, ProductId, StoreId};
@@ -19,7 +19,7 @@ use tessera::identity::Action;
 use tessera::message::Message;
 use tessera::page::{Page, Paging};
 use tessera::pool::{Pool, within_reach};
-use tessera::retail::store::{self, goods};
+use tessera::retail::store;
 use tessera::retail::{Product, ProductTerms, Shelf, ShelfTerms, Store, StoreDetails};
 
 /// A new store. Closed at first.
@@ -86,10 +86,8 @@ pub async fn found(
     details.check()?;
     let id = StoreId::derive(&[&organisation.to_string(), &key.0]);
     let new = Store { id, organisation, details, open: false, created: now, print: input.print.clone() };
-    match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
-        put => Ok((StatusCode::CREATED, tagged(&put.stored())).into_response()),
-    }
+    let store = app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
+    Ok((StatusCode::CREATED, tagged(&store)).into_response())
 }
 
 /// Rewrite a store, open it or close it. What was bought before stays as it was.
@@ -108,10 +106,7 @@ pub async fn rewrite(
     version.check(store.version)?;
     details.check()?;
     let next = Store { open, details, ..store.value.clone() };
-    match app.db.replace(&store, next, Vec::new(), now).await? {
-        Replace::Changed(_) => Code::VersionChanged.refuse(),
-        Replace::Done(store) => Ok(tagged(&store)),
-    }
+    Ok(tagged(&app.db.replace(&store, next, Vec::new(), now).await?.done()?))
 }
 
 /// Where to look.
@@ -241,10 +236,9 @@ pub async fn add_product(
     terms.check()?;
     let id = ProductId::derive(&[&organisation.to_string(), &key.0]);
     let new = Product { id, organisation, terms, created: now, print: input.print.clone() };
-    match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
-        put => Ok((StatusCode::CREATED, tagged_product(&put.stored())).into_response()),
-    }
+    let product =
+        app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
+    Ok((StatusCode::CREATED, tagged_product(&product)).into_response())
 }
 
 /// Rewrite a product. What was bought or quoted before stays as it was.
@@ -265,10 +259,8 @@ pub async fn rewrite_product(
     if terms.price.currency != product.value.terms.price.currency {
         return Err(Refusal::invalid("/price/currency", "cannot change"));
     }
-    match app.db.replace(&product, Product { terms, ..product.value.clone() }, Vec::new(), now).await? {
-        Replace::Changed(_) => Code::VersionChanged.refuse(),
-        Replace::Done(product) => Ok(tagged_product(&product)),
-    }
+    let next = Product { terms, ..product.value.clone() };
+    Ok(tagged_product(&app.db.replace(&product, next, Vec::new(), now).await?.done()?))
 }
 
 /// A product as its organisation sees it, with the ETag that a change needs.
@@ -374,18 +366,16 @@ pub async fn sold(
     let listed = |shelf: &Shelf| Ok(shelf.terms.listed.then(|| shelf.clone()));
     let page: Page<Shelf> = app.page(&list, query, &paging, listed).await?;
     let ids: BTreeSet<ProductId> = page.items.iter().map(|shelf| shelf.product).collect();
-    let known = goods(&app.db, id, &ids).await?;
-    let left = try_join_all(page.items.iter().map(|shelf| left(&app, shelf.pool()))).await?;
-    let mut left = left.into_iter();
-    let page = page.map(|shelf| {
-        let available = left.next().unwrap_or_default();
-        let (product, _) = known.get(&shelf.product)?;
-        let terms = ProductTerms { price: shelf.price(&product.terms), ..product.terms.clone() };
-        Some(Good { id: product.id, terms, available, pool: Shelf::pool_id(id, product.id) })
-    });
+    let left = try_join_all(page.items.iter().map(|shelf| left(&app, shelf.pool())));
+    let (mut known, left) = try_join(store::products(&app.db, &ids), left).await?;
+    let good = |(shelf, available): (Shelf, u32)| {
+        let Product { id: product, terms, .. } = known.remove(&shelf.product)?;
+        let terms = ProductTerms { price: shelf.price(&terms), ..terms };
+        Some(Good { id: product, terms, available, pool: Shelf::pool_id(id, product) })
+    };
     let Page { items, has_more, next_cursor } = page;
-    let page = Page { items: items.into_iter().flatten().collect(), has_more, next_cursor };
-    cacheable(&headers, &page, 1)
+    let items = items.into_iter().zip(left).filter_map(good).collect();
+    cacheable(&headers, &Page { items, has_more, next_cursor }, 1)
 }
 
 /// What is left of a stock, as was seen within the last second; nothing of one that is about to be made.

@@ -92,10 +92,8 @@ pub async fn found(
     app.authorize(caller.id, Action::ManageEvents, organisation).await?;
     let id = VenueId::derive(&[&organisation.to_string(), &key.0]);
     let new = Venue { id, organisation, name, created: now, print: input.print.clone() };
-    match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
-        put => Ok((StatusCode::CREATED, Json(view(&put.stored().value, None)))),
-    }
+    let venue = app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
+    Ok((StatusCode::CREATED, Json(view(&venue.value, None))))
 }
 
 /// A venue with its sections.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
 use tessera::booking::Slot;
-use tessera::db::{Listing, Put, Query, Replace, Stored};
+use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, cacheable, etag};
 use tessera::id::{OrganisationId, PackageId, ServiceId};
@@ -76,6 +76,10 @@ fn view(service: &Service, packages: Option<Vec<PackageView>>) -> ServiceView {
     ServiceView { id, organisation, open, details, packages }
 }
 
+fn tagged(service: &Stored<Service>, packages: Option<Vec<PackageView>>) -> Response {
+    (etag(service.version), Json(view(&service.value, packages))).into_response()
+}
+
 fn package_view(package: &Stored<Package>, vendor: bool) -> PackageView {
     let etag = vendor.then(|| format!("\"v{}\"", package.version));
     PackageView { id: package.value.id, etag, terms: package.value.terms.clone() }
@@ -102,13 +106,9 @@ pub async fn found(
     details.check()?;
     let id = ServiceId::derive(&[&organisation.to_string(), &key.0]);
     let new = Service { id, organisation, details, open: false, created: now, print: input.print.clone() };
-    match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
-        put => {
-            let service = put.stored();
-            Ok((StatusCode::CREATED, etag(service.version), Json(view(&service.value, None))).into_response())
-        }
-    }
+    let service =
+        app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
+    Ok((StatusCode::CREATED, tagged(&service, None)).into_response())
 }
 
 /// Rewrite a service, open it or close it. Working hours and prices count from now on: what was booked or quoted stays.
@@ -127,12 +127,7 @@ pub async fn rewrite(
     version.check(service.version)?;
     details.check()?;
     let next = Service { open, details, ..service.value.clone() };
-    match app.db.replace(&service, next, Vec::new(), now).await? {
-        Replace::Changed(_) => Code::VersionChanged.refuse(),
-        Replace::Done(service) => {
-            Ok((etag(service.version), Json(view(&service.value, None))).into_response())
-        }
-    }
+    Ok(tagged(&app.db.replace(&service, next, Vec::new(), now).await?.done()?, None))
 }
 
 /// Add a package to a service.
@@ -155,10 +150,9 @@ pub async fn add_package(
     }
     let package = PackageId::derive(&[&id.to_string(), &key.0]);
     let new = Package { id: package, service: id, terms, created: now, print: input.print.clone() };
-    match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
-        put => Ok((StatusCode::CREATED, Json(package_view(&put.stored(), true)))),
-    }
+    let package =
+        app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
+    Ok((StatusCode::CREATED, Json(package_view(&package, true))))
 }
 
 /// Rewrite a package. What was booked or quoted before stays as it was.
@@ -181,10 +175,8 @@ pub async fn rewrite_package(
     if terms.price.currency != package.value.terms.price.currency {
         return Err(Refusal::invalid("/price/currency", "cannot change"));
     }
-    match app.db.replace(&package, Package { terms, ..package.value.clone() }, Vec::new(), now).await? {
-        Replace::Changed(_) => Code::VersionChanged.refuse(),
-        Replace::Done(package) => Ok(Json(package_view(&package, true))),
-    }
+    let next = Package { terms, ..package.value.clone() };
+    Ok(Json(package_view(&app.db.replace(&package, next, Vec::new(), now).await?.done()?, true)))
 }
 
 /// What to list.
@@ -252,7 +244,7 @@ pub async fn vendors_view(
     }
     let packages = store::packages(&app.db, id).await?;
     let packages = packages.iter().map(|package| package_view(package, true)).collect();
-    Ok((etag(service.version), Json(view(&service.value, Some(packages)))).into_response())
+    Ok(tagged(&service, Some(packages)))
 }
 
 /// A service that is open, with its packages.

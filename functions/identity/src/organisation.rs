@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
-use tessera::db::Put;
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{AccountId, OrganisationId};
@@ -54,10 +53,8 @@ pub async fn found(
     let owner = Member { organisation: id, account: caller.id, role: Role::Owner, since: now };
     app.db.put_new(owner, Vec::new(), now).await?;
     let new = Organisation { id, name: input.value.name, created: now, print: input.print.clone() };
-    let organisation = match app.db.put_new(new, Vec::new(), now).await? {
-        Put::Existed(known) if known.value.print != input.print => return Code::KeyReused.refuse(),
-        put => put.stored().value,
-    };
+    let organisation =
+        app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?.value;
     Ok((StatusCode::CREATED, Json(view(organisation, Role::Owner))))
 }
 

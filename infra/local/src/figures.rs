@@ -134,6 +134,12 @@ struct Sale {
     offer: String,
 }
 
+/// The hours of who never closes.
+fn always() -> Vec<Value> {
+    let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    days.iter().map(|day| json!({"day": day, "from": "00:00:00", "until": "00:00:00"})).collect()
+}
+
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -236,37 +242,33 @@ impl Counter<'_> {
     /// A service that is open all day, with a package of an hour.
     async fn service(&mut self, by: &Person) -> Result<String, Failure> {
         let organisation = self.organisation(by).await?;
-        let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-        let hours: Vec<_> =
-            days.iter().map(|day| json!({"day": day, "from": "00:00:00", "until": "00:00:00"})).collect();
-        let details = json!({"name": "Studio", "category": "photography", "city": "Berlin", "zone": "UTC", "hours": hours});
+        let details = json!({"name": "Studio", "category": "photography", "city": "Berlin", "zone": "UTC",
+            "hours": always()});
         let new = json!({"organisation": organisation, "details": details});
         let service = text(&self.post("/v1/services", &by.token, new).await?["id"]);
         let package = json!({"name": "Portrait", "minutes": 60, "price": {"amount": 100, "currency": "EUR"}});
         let path = format!("/v1/services/{service}/packages");
         let package = text(&self.post(&path, &by.token, package).await?["id"]);
-        let request = self.http.request(Method::PUT, format!("{}/v1/services/{service}", self.whole.url()));
+        self.open(by, &format!("/v1/services/{service}"), &details).await?;
+        Ok(package)
+    }
+
+    /// Opens a new service or store.
+    async fn open(&self, by: &Person, path: &str, details: &Value) -> Result<(), Failure> {
+        let request = self.http.request(Method::PUT, format!("{}{path}", self.whole.url()));
         let opened = request.bearer_auth(&by.token).header("If-Match", "\"v1\"");
         let answer = opened.json(&json!({"open": true, "details": details})).send().await?;
-        if answer.status().is_success() { Ok(package) } else { Err("the service was not opened".into()) }
+        if answer.status().is_success() { Ok(()) } else { Err(format!("{path} was not opened").into()) }
     }
 
     /// A store that delivers at any hour, with so many products of which there are plenty, at a price of nothing: its id and theirs.
     async fn store(&mut self, by: &Person, count: u32) -> Result<(String, Vec<String>), Failure> {
         let organisation = self.organisation(by).await?;
-        let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-        let hours: Vec<_> =
-            days.iter().map(|day| json!({"day": day, "from": "00:00:00", "until": "00:00:00"})).collect();
-        let details = json!({"name": "Corner", "city": "Berlin", "zone": "UTC", "hours": hours,
+        let details = json!({"name": "Corner", "city": "Berlin", "zone": "UTC", "hours": always(),
             "delivery": {"minutes": 60, "capacity": 48}});
         let new = json!({"organisation": organisation, "details": details});
         let store = text(&self.post("/v1/stores", &by.token, new).await?["id"]);
-        let request = self.http.request(Method::PUT, format!("{}/v1/stores/{store}", self.whole.url()));
-        let opened = request.bearer_auth(&by.token).header("If-Match", "\"v1\"");
-        let answer = opened.json(&json!({"open": true, "details": details})).send().await?;
-        if !answer.status().is_success() {
-            return Err("the store was not opened".into());
-        }
+        self.open(by, &format!("/v1/stores/{store}"), &details).await?;
         let mut products = Vec::new();
         for number in 0..count {
             let name = format!("Product {number}");

@@ -21,7 +21,7 @@ use crate::id::{
 };
 use crate::message::Message;
 use crate::money::Money;
-use crate::pool::{Claim, Pool};
+use crate::pool::{Claim, Mark, Pool};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -218,6 +218,13 @@ pub struct Booking {
 }
 
 impl Booking {
+    /// Whether this entry in this lane is its, marked as sold or not. What is not is a stray.
+    #[must_use]
+    pub fn names(&self, pool: &Pool, lane: u32, mark: Mark) -> bool {
+        let key = pool.key(lane);
+        self.claims.iter().any(|claim| claim.key() == key && (claim.m == mark || claim.m.sold() == mark))
+    }
+
     /// The first of its times, if it is of times.
     #[must_use]
     pub fn starts(&self) -> Option<Timestamp> {

@@ -14,7 +14,7 @@ use crate::error::{Code, Refusal, Result};
 use crate::id::{AccountId, MovementId, PoolId};
 use crate::message::Message;
 use crate::pool::store::{bring, opened_pool, read};
-use crate::pool::{HoldKey, Lane};
+use crate::pool::{HoldKey, Lane, Pool};
 use crate::text::Text;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -77,15 +77,11 @@ pub struct Movement {
 impl Item for Movement {
     const TABLE: Table = Table::Booking;
     fn key(&self) -> Key {
-        key(self.pool, self.id)
+        Key::new(self.pool, self.id)
     }
     fn second(&self) -> Option<(String, String)> {
         Some((self.pool.to_string(), format!("{}#{}", sortable(self.at), self.id)))
     }
-}
-
-fn key(pool: PoolId, id: MovementId) -> Key {
-    Key::new(pool, id)
 }
 
 /// A movement, if there is one of this id.
@@ -93,7 +89,7 @@ fn key(pool: PoolId, id: MovementId) -> Key {
 /// # Errors
 /// As [`Db::get`].
 pub async fn movement(db: &Db, pool: PoolId, id: MovementId) -> Result<Option<Stored<Movement>>> {
-    db.get(&key(pool, id)).await
+    db.get(&Key::new(pool, id)).await
 }
 
 impl MovementTerms {
@@ -172,17 +168,12 @@ pub async fn carry_out(app: &App, known: Stored<Movement>, now: Timestamp) -> Re
     if known.value.done.is_some() && register_of(&app.db, holder).await?.is_some() {
         return Ok(known);
     }
-    let opened = opened_pool(&app.db, pool).await?.pool();
-    let until = now + MARKS_KEPT;
-    let parts = known.value.parts.clone();
-    let moved =
-        try_join_all(parts.iter().map(|(lane, by)| {
-            let (db, opened) = (&app.db, &opened);
-            async move {
-                Ok::<_, Refusal>(if bring(db, opened, *lane, holder, *by, until).await? { *by } else { 0 })
-            }
-        }));
-    let done = moved.await?.into_iter().sum();
+    let (until, parts) = (now + MARKS_KEPT, &known.value.parts);
+    // A lane's place does not depend on how many there are.
+    let stock = Pool::Stock { id: pool, lanes: 1 };
+    let moved = parts.iter().map(|(lane, by)| bring(&app.db, &stock, *lane, holder, *by, until));
+    let moved = try_join_all(moved).await?;
+    let done = parts.iter().zip(moved).filter(|(_, moved)| *moved).map(|((_, by), _)| by).sum();
     let noted = app.db.change(known, now, |movement: &Movement| {
         Ok(movement.done.is_none().then(|| (Movement { done: Some(done), ..movement.clone() }, Vec::new())))
     });

@@ -9,14 +9,14 @@
 //! Nothing that Tessera does can break them; a restored backup, a hand in the console or a bug can. Whoever recounts
 //! while the sale goes on sees things that are half done, so that what looks wrong is looked at a second time.
 
+use super::Register;
 use super::store::{register_of, registers_of};
-use super::{Booking, Register};
 use crate::app::App;
 use crate::db::{Key, Listing, Query, Stored};
 use crate::error::Result;
 use crate::id::{BookingId, HoldId};
 use crate::pool::store::{Kind, LaneWrite, Opened, Outcome, read, read_one, recount, write};
-use crate::pool::{Claim, HoldKey, Lane, Mark, Pool, Turn};
+use crate::pool::{Claim, HoldKey, Lane, Pool, Turn};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -108,7 +108,7 @@ pub async fn prove(app: &App, opened: &Opened, now: Timestamp) -> Result<Proof> 
         // Of stock, marks of what came in or back take nothing.
         for (holder, mark) in lane.entries.iter().filter(|(_, mark)| !mark.is_spent()) {
             match registers.get(holder) {
-                Some(Register::Confirmed { booking }) if names(booking, &pool, lane.number, *mark) => {
+                Some(Register::Confirmed { booking }) if booking.names(&pool, lane.number, *mark) => {
                     proof.sold += mark.quantity;
                 }
                 // Cancelled a moment ago, as a rule: its places are on their way back.
@@ -174,18 +174,13 @@ pub async fn repair(app: &App, opened: &Opened, proof: &Proof, now: Timestamp) -
     Ok(left)
 }
 
-fn names(booking: &Booking, pool: &Pool, lane: u32, mark: Mark) -> bool {
-    let key = pool.key(lane);
-    booking.claims.iter().any(|claim| claim.key() == key && (claim.m == mark || claim.m.sold() == mark))
-}
-
 /// Looks again: the register may have been written after it was read, and the entry may be gone.
 async fn phantom(app: &App, pool: &Pool, lane: u32, holder: HoldKey) -> Result<bool> {
     let register = register_of(&app.db, holder).await?.map(|register| register.value);
     let mark = read_one(&app.db, pool, lane).await?.entries.get(&holder).copied();
     Ok(match (mark, register) {
         (None, _) | (_, Some(Register::Cancelled { .. })) => false,
-        (Some(mark), Some(Register::Confirmed { booking })) => !names(&booking, pool, lane, mark),
+        (Some(mark), Some(Register::Confirmed { booking })) => !booking.names(pool, lane, mark),
         (Some(mark), None | Some(Register::Ended { .. } | Register::Lost { .. })) => mark.is_sold(),
     })
 }
@@ -253,7 +248,7 @@ async fn drop_phantom(app: &App, pool: &Pool, lane: u32, holder: HoldKey, now: T
     let Some(mark) = mark.filter(|mark| mark.is_sold()) else { return Ok(true) };
     // The register first, as ever: whoever might still confirm this hold finds it ended.
     match super::store::end(&app.db, holder, super::Ending::Expired, now).await? {
-        Register::Confirmed { booking } if names(&booking, pool, lane, mark) => Ok(true),
+        Register::Confirmed { booking } if booking.names(pool, lane, mark) => Ok(true),
         Register::Confirmed { .. }
         | Register::Cancelled { .. }
         | Register::Ended { .. }

@@ -455,20 +455,17 @@ async fn judge(
             Ok::<_, Refusal>((*holder, *mark, register))
         }
     }));
-    let key = pool.key(lane);
     let settles = pool.settles();
     for (holder, mark, register) in fates.await? {
         let Some(register) = register else { continue };
-        let names =
-            |booking: &Booking| booking.claims.iter().any(|claim| claim.key() == key && claim.m == mark);
         match register {
-            Register::Confirmed { booking } if names(&booking) => {
+            Register::Confirmed { booking } if booking.names(pool, lane, mark) => {
                 if !settles || now.duration_since(booking.confirmed) >= SETTLE_AFTER {
                     judged.sold.push((holder, mark));
                 }
             }
             // Its units are about to be brought back.
-            Register::Cancelled { booking, .. } if settles && names(&booking) => {}
+            Register::Cancelled { booking, .. } if settles && booking.names(pool, lane, mark) => {}
             // Also a booking's stray entry in a lane it does not name: a retry that had reached another lane.
             Register::Confirmed { .. }
             | Register::Cancelled { .. }

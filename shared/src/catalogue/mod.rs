@@ -311,6 +311,13 @@ const fn ten() -> u32 {
 /// The largest price, minor units.
 pub const MAX_PRICE: i64 = 100_000_000;
 
+/// What is wrong with a price, by field.
+#[must_use]
+pub fn price_fault(price: Money) -> Option<(&'static str, &'static str)> {
+    let fault = ("/price/amount", "must be between 0 and 100000000 minor units");
+    (!(0..=MAX_PRICE).contains(&price.amount)).then_some(fault)
+}
+
 impl Terms {
     /// Checks the bounds.
     ///
@@ -321,8 +328,8 @@ impl Terms {
         let mut fault = |pointer: &str, detail: &str| {
             faults.push(Fault { pointer: pointer.into(), detail: detail.into() })
         };
-        if !(0..=MAX_PRICE).contains(&self.price.amount) {
-            fault("/price/amount", "must be between 0 and 100000000 minor units");
+        if let Some((pointer, detail)) = price_fault(self.price) {
+            fault(pointer, detail);
         }
         if !(1..=40).contains(&self.per_order) {
             fault("/per_order", "must be between 1 and 40");

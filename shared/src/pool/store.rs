@@ -458,13 +458,13 @@ async fn get(db: &Db, key: Key, consistent: bool) -> Result<Option<Attributes>> 
 /// As [`read`].
 pub async fn read_near(db: &Db, pool: &Pool, holder: HoldKey, count: u32) -> Result<Vec<Lane>> {
     let (names, wanted) = pool.near(holder, count);
-    let pages = try_join_all(names.into_iter().map(|partition| partition_lanes(db, pool, partition)));
+    let pages = try_join_all(names.iter().map(|partition| partition_lanes(db, pool, partition.clone())));
     let mut lanes: Vec<Lane> = pages.await?.into_iter().flatten().collect();
     if let Pool::Quota { .. } = pool {
         let known: HashSet<u32> = lanes.iter().map(|lane| lane.number).collect();
-        lanes.extend(
-            (0..pool.lanes()).filter(|lane| !known.contains(lane)).filter_map(|lane| pool.unused(lane)),
-        );
+        let missing =
+            (0..pool.lanes()).filter(|lane| !known.contains(lane) && names.contains(&pool.key(*lane).pk));
+        lanes.extend(missing.filter_map(|lane| pool.unused(lane)));
     }
     // Lanes that were made for a growth that has not been noted yet are nobody's yet.
     lanes.retain(|lane| lane.number < pool.lanes());

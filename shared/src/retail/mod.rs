@@ -7,6 +7,7 @@
 
 pub mod store;
 
+use crate::catalogue::price_fault;
 use crate::error::{Code, Refusal, Result};
 use crate::id::{OrganisationId, PoolId, ProductId, StoreId};
 use crate::money::Money;
@@ -173,18 +174,30 @@ impl Delivery {
     /// `invalid_input` with the reason.
     fn may_begin(&self, week: Week<'_>, starts: Timestamp, now: Timestamp) -> Result<()> {
         let no = |detail: &str| Err(Refusal::invalid("/delivery", detail));
-        if starts < now + SignedDuration::from_mins(self.notice_minutes.into()) {
+        let (first, last) = self.within(now);
+        if starts < first {
             return no("begins too soon");
         }
-        if starts > now + SignedDuration::from_hours(24 * i64::from(self.horizon_days)) {
+        if starts > last {
             return no("begins too far ahead");
         }
         let found = self.begin_between(week, starts, starts + SignedDuration::from_secs(1))?;
         if found.contains(&starts) { Ok(()) } else { no("is not the beginning of a window") }
     }
 
+    /// The first and the last instant at which what can be chosen now may begin.
+    fn within(&self, now: Timestamp) -> (Timestamp, Timestamp) {
+        let notice = SignedDuration::from_mins(self.notice_minutes.into());
+        (now + notice, now + SignedDuration::from_hours(24 * i64::from(self.horizon_days)))
+    }
+
     fn length(&self) -> SignedDuration {
         SignedDuration::from_mins(self.minutes.into())
+    }
+
+    fn pool(&self, store: StoreId, starts: Timestamp) -> Pool {
+        let of = Quota::Window { store, starts: starts.as_second() };
+        Pool::Quota { of, limit: self.capacity }
     }
 
     /// The beginnings of windows from `from` until before `until`.
@@ -240,12 +253,7 @@ impl StoreDetails {
             return Err(Refusal::invalid("/delivery", "this store does not deliver"));
         };
         delivery.may_begin(self.week(), starts, now)?;
-        Ok((self.pool_of(store, starts, delivery), starts + delivery.length()))
-    }
-
-    fn pool_of(&self, store: StoreId, starts: Timestamp, delivery: &Delivery) -> Pool {
-        let of = Quota::Window { store, starts: starts.as_second() };
-        Pool::Quota { of, limit: delivery.capacity }
+        Ok((delivery.pool(store, starts), starts + delivery.length()))
     }
 
     /// The windows that can be chosen now and begin from `from` until before `until`, at most 100: as pools, with their
@@ -260,18 +268,16 @@ impl StoreDetails {
         now: Timestamp,
     ) -> Result<Vec<(Pool, Timestamp, Timestamp)>> {
         let Some(delivery) = &self.delivery else { return Ok(Vec::new()) };
-        let first = from.max(now + SignedDuration::from_mins(delivery.notice_minutes.into()));
-        let last = now + SignedDuration::from_hours(24 * i64::from(delivery.horizon_days));
-        let found = delivery.begin_between(self.week(), first, until.min(last))?.into_iter().take(100);
-        Ok(found
-            .map(|starts| (self.pool_of(store, starts, delivery), starts, starts + delivery.length()))
-            .collect())
+        let (first, last) = delivery.within(now);
+        let found = delivery.begin_between(self.week(), from.max(first), until.min(last))?.into_iter();
+        let window = |starts| (delivery.pool(store, starts), starts, starts + delivery.length());
+        Ok(found.take(100).map(window).collect())
     }
 
     /// The pool of a window that an order is in, whether or not it could still be chosen.
     #[must_use]
     pub fn chosen(&self, store: StoreId, starts: Timestamp) -> Option<Pool> {
-        self.delivery.as_ref().map(|delivery| self.pool_of(store, starts, delivery))
+        self.delivery.as_ref().map(|delivery| delivery.pool(store, starts))
     }
 }
 
@@ -281,10 +287,7 @@ impl ProductTerms {
     /// # Errors
     /// `invalid_input` with every fault.
     pub fn check(&self) -> Result<()> {
-        let mut faults = Vec::new();
-        if !(0..=crate::catalogue::MAX_PRICE).contains(&self.price.amount) {
-            faults.push(("/price/amount", "must be between 0 and 100000000 minor units"));
-        }
+        let mut faults = Vec::from_iter(price_fault(self.price));
         if let Some(list) = self.list_price
             && (list.currency != self.price.currency || list.amount < self.price.amount)
         {
@@ -308,9 +311,7 @@ impl ShelfTerms {
             if price.currency != product.price.currency {
                 faults.push(("/price/currency", "must be the product's"));
             }
-            if !(0..=crate::catalogue::MAX_PRICE).contains(&price.amount) {
-                faults.push(("/price/amount", "must be between 0 and 100000000 minor units"));
-            }
+            faults.extend(price_fault(price));
         }
         if !(1..=24 * LANE_SLOTS).contains(&self.baskets) {
             faults.push(("/baskets", "must be between 1 and 1056"));

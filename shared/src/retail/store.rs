@@ -80,6 +80,16 @@ pub async fn shelf(db: &Db, store: StoreId, product: ProductId) -> Result<Option
     db.get(&Key::new(store, product)).await
 }
 
+/// Those of these products that there are, strongly consistent.
+///
+/// # Errors
+/// As [`Db::get_many`].
+pub async fn products(db: &Db, ids: &BTreeSet<ProductId>) -> Result<HashMap<ProductId, Product>> {
+    let keys: Vec<Key> = ids.iter().map(|product| Key::new(product, "-")).collect();
+    let found = db.get_many::<Product>(&keys).await?;
+    Ok(found.into_iter().map(|product| (product.value.id, product.value)).collect())
+}
+
 /// These products, with the store's shelves for them; those that it has no shelf for are left out. Two reads at once,
 /// strongly consistent.
 ///
@@ -88,13 +98,10 @@ pub async fn shelf(db: &Db, store: StoreId, product: ProductId) -> Result<Option
 pub async fn goods(
     db: &Db,
     store: StoreId,
-    products: &BTreeSet<ProductId>,
+    ids: &BTreeSet<ProductId>,
 ) -> Result<HashMap<ProductId, (Product, Shelf)>> {
-    let shelves: Vec<Key> = products.iter().map(|product| Key::new(store, product)).collect();
-    let keys: Vec<Key> = products.iter().map(|product| Key::new(product, "-")).collect();
-    let (shelves, products) = try_join(db.get_many::<Shelf>(&shelves), db.get_many::<Product>(&keys)).await?;
-    let mut products: HashMap<ProductId, Product> =
-        products.into_iter().map(|product| (product.value.id, product.value)).collect();
+    let keys: Vec<Key> = ids.iter().map(|product| Key::new(store, product)).collect();
+    let (shelves, mut products) = try_join(db.get_many::<Shelf>(&keys), products(db, ids)).await?;
     let good = |shelf: Stored<Shelf>| {
         let product = products.remove(&shelf.value.product)?;
         Some((product.id, (product, shelf.value)))

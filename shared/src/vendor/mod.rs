@@ -7,6 +7,7 @@
 
 pub mod store;
 
+use crate::catalogue::price_fault;
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{OrganisationId, PackageId, ServiceId};
 use crate::money::Money;
@@ -264,9 +265,7 @@ impl PackageTerms {
         if !(15..=MAX_MINUTES).contains(&self.minutes) || !self.minutes.is_multiple_of(15) {
             faults.push(("/minutes", "must be a multiple of 15, from 15 to 1440"));
         }
-        if !(0..=crate::catalogue::MAX_PRICE).contains(&self.price.amount) {
-            faults.push(("/price/amount", "must be between 0 and 100000000 minor units"));
-        }
+        faults.extend(price_fault(self.price));
         if let (Some(from), Some(to)) = (self.guests_from, self.guests_to)
             && from > to
         {

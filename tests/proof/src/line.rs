@@ -3,7 +3,7 @@
 //! As `tessera::booking::waitlist::store` and `tessera::pool::store` do it, call by call: a lane that is waited for says so,
 //! whoever takes without having looked past the line is refused there, whoever gives back passes on.
 
-use crate::replay::{self, Calls, Flow, Pause, Small};
+use crate::replay::{self, Calls, Flow, Pause, Plot, plot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the flow relies on.
@@ -118,20 +118,14 @@ pub enum Task {
 /// A small world.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What it is about.
-    pub name: &'static str,
+    /// What it is told with.
+    pub plot: Plot<Rule, Task>,
     /// What each lane has left at first, and its holders with what they have.
     pub lanes: &'static [(i8, &'static [(Holder, u8)])],
     /// How many places each waiter wants.
     pub waiters: &'static [u8],
     /// How many of them are in line at first.
     pub waiting: u8,
-    /// What is going to happen.
-    pub tasks: &'static [Task],
-    /// How often somebody may die.
-    pub crashes: u8,
-    /// A rule that is switched off.
-    pub off: Option<Rule>,
 }
 
 /// Keys of waiters' holds begin here; two turns each. Walk-ins begin at 80.
@@ -145,10 +139,6 @@ fn key(waiter: u8, turn: u8) -> Holder {
 type C<'a> = Calls<'a, World, Answer>;
 
 impl Scenario {
-    fn has(&self, rule: Rule) -> bool {
-        self.off != Some(rule)
-    }
-
     fn count(&self) -> u8 {
         u8::try_from(self.lanes.len()).unwrap()
     }
@@ -619,9 +609,98 @@ impl Scenario {
     }
 }
 
-impl Small for Scenario {
+impl Flow for Scenario {
     type World = World;
     type Answer = Answer;
+    type Task = Task;
+    type Rule = Rule;
+    const RULES: &'static [Rule] = Rule::ALL;
+    const WORLDS: &'static [Self] = &[
+        Scenario {
+            plot: plot(
+                "two let go, one waits, a walk-in tries",
+                &[Task::Back(0), Task::Back(1), Task::WalkIn(1)],
+                1,
+            ),
+            lanes: &[(0, &[(0, 1), (1, 1)])],
+            waiters: &[1],
+            waiting: 1,
+        },
+        Scenario {
+            plot: plot(
+                "one joins for a place that is free, a walk-in tries",
+                &[Task::Join(0), Task::WalkIn(1)],
+                1,
+            ),
+            lanes: &[(1, &[])],
+            waiters: &[1],
+            waiting: 0,
+        },
+        Scenario {
+            plot: plot("one lets go, one waits, nobody dies", &[Task::Back(0)], 0),
+            lanes: &[(0, &[(0, 1)])],
+            waiters: &[1],
+            waiting: 1,
+        },
+        Scenario {
+            plot: plot("two serve a pair that has one of its places", &[Task::Tidy, Task::Back(0)], 0),
+            lanes: &[(0, &[(KEYS, 1)]), (0, &[(0, 1)]), (1, &[])],
+            waiters: &[2],
+            waiting: 1,
+        },
+        Scenario {
+            plot: plot(
+                "two let go in two lanes, one waits and leaves",
+                &[Task::Back(0), Task::Back(1), Task::Leave(0)],
+                0,
+            ),
+            lanes: &[(0, &[(0, 1)]), (0, &[(1, 1)])],
+            waiters: &[1],
+            waiting: 1,
+        },
+        Scenario {
+            plot: plot(
+                "one accepts while declining, another waits",
+                &[Task::Back(0), Task::Accept(0), Task::Leave(0)],
+                0,
+            ),
+            lanes: &[(0, &[(0, 1)])],
+            waiters: &[1, 1],
+            waiting: 2,
+        },
+        Scenario {
+            plot: plot(
+                "the last leaves while another joins, a walk-in tries",
+                &[Task::Leave(0), Task::Join(1), Task::WalkIn(1)],
+                1,
+            ),
+            lanes: &[(1, &[])],
+            waiters: &[2, 1],
+            waiting: 1,
+        },
+        Scenario {
+            plot: plot("one lets go while another joins behind somebody", &[Task::Back(0), Task::Join(1)], 1),
+            lanes: &[(0, &[(0, 1)])],
+            waiters: &[1, 1],
+            waiting: 1,
+        },
+    ];
+    const NEEDED: &'static [(Rule, usize)] = &[
+        (Rule::TakeUnlessWaited, 1),
+        (Rule::BackUnlessWaited, 2),
+        (Rule::OnlyStrays, 3),
+        (Rule::NewerLine, 6),
+        (Rule::LookAgain, 6),
+        (Rule::FinishClearing, 0),
+    ];
+
+    fn plot(&self) -> &Plot<Rule, Task> {
+        &self.plot
+    }
+
+    fn plot_mut(&mut self) -> &mut Plot<Rule, Task> {
+        &mut self.plot
+    }
 
     fn world(&self) -> World {
         let waited = u8::from(self.waiting > 0);
@@ -645,16 +724,8 @@ impl Small for Scenario {
         }
     }
 
-    fn tasks(&self) -> usize {
-        self.tasks.len()
-    }
-
-    fn crashes(&self) -> u8 {
-        self.crashes
-    }
-
-    fn run(&self, task: usize, calls: &mut C<'_>) -> Result<(), Pause> {
-        match self.tasks[task] {
+    fn run(&self, number: usize, task: Task, calls: &mut C<'_>) -> Result<(), Pause> {
+        match task {
             Task::Back(holder) => {
                 let has = self.lanes.iter().enumerate().flat_map(|(lane, (_, held))| {
                     let own = held.iter().filter(move |(known, _)| *known == holder);
@@ -662,7 +733,7 @@ impl Small for Scenario {
                 });
                 self.give_back(calls, holder, &has.collect())
             }
-            Task::WalkIn(wanted) => self.walk_in(calls, u8::try_from(task).unwrap(), wanted),
+            Task::WalkIn(wanted) => self.walk_in(calls, u8::try_from(number).unwrap(), wanted),
             Task::Join(waiter) => self.join(calls, waiter),
             Task::Leave(waiter) => self.leave(calls, waiter),
             Task::Accept(waiter) => {
@@ -717,7 +788,7 @@ impl Small for Scenario {
     }
 
     fn broken_at_rest(&self, world: &World) -> Option<&'static str> {
-        if self.crashes == 0 && self.waits_in_vain(world) {
+        if self.plot.crashes == 0 && self.waits_in_vain(world) {
             return Some("unless somebody dies, nobody waits for places that are free");
         }
         let mut world = world.clone();
@@ -740,103 +811,6 @@ impl Small for Scenario {
         }
         (!waits && world.lanes.iter().any(|lane| lane.waited > 0))
             .then_some("in the end the pool is everybody's when nobody waits")
-    }
-}
-
-const PLAIN: Scenario =
-    Scenario { name: "", lanes: &[], waiters: &[], waiting: 0, tasks: &[], crashes: 0, off: None };
-
-impl Flow for Scenario {
-    type Rule = Rule;
-    const RULES: &'static [Rule] = Rule::ALL;
-    const WORLDS: &'static [Self] = &[
-        Scenario {
-            name: "two let go, one waits, a walk-in tries",
-            lanes: &[(0, &[(0, 1), (1, 1)])],
-            waiters: &[1],
-            waiting: 1,
-            tasks: &[Task::Back(0), Task::Back(1), Task::WalkIn(1)],
-            crashes: 1,
-            ..PLAIN
-        },
-        Scenario {
-            name: "one joins for a place that is free, a walk-in tries",
-            lanes: &[(1, &[])],
-            waiters: &[1],
-            tasks: &[Task::Join(0), Task::WalkIn(1)],
-            crashes: 1,
-            ..PLAIN
-        },
-        Scenario {
-            name: "one lets go, one waits, nobody dies",
-            lanes: &[(0, &[(0, 1)])],
-            waiters: &[1],
-            waiting: 1,
-            tasks: &[Task::Back(0)],
-            ..PLAIN
-        },
-        Scenario {
-            name: "two serve a pair that has one of its places",
-            lanes: &[(0, &[(KEYS, 1)]), (0, &[(0, 1)]), (1, &[])],
-            waiters: &[2],
-            waiting: 1,
-            tasks: &[Task::Tidy, Task::Back(0)],
-            ..PLAIN
-        },
-        Scenario {
-            name: "two let go in two lanes, one waits and leaves",
-            lanes: &[(0, &[(0, 1)]), (0, &[(1, 1)])],
-            waiters: &[1],
-            waiting: 1,
-            tasks: &[Task::Back(0), Task::Back(1), Task::Leave(0)],
-            ..PLAIN
-        },
-        Scenario {
-            name: "one accepts while declining, another waits",
-            lanes: &[(0, &[(0, 1)])],
-            waiters: &[1, 1],
-            waiting: 2,
-            tasks: &[Task::Back(0), Task::Accept(0), Task::Leave(0)],
-            ..PLAIN
-        },
-        Scenario {
-            name: "the last leaves while another joins, a walk-in tries",
-            lanes: &[(1, &[])],
-            waiters: &[2, 1],
-            waiting: 1,
-            tasks: &[Task::Leave(0), Task::Join(1), Task::WalkIn(1)],
-            crashes: 1,
-            ..PLAIN
-        },
-        Scenario {
-            name: "one lets go while another joins behind somebody",
-            lanes: &[(0, &[(0, 1)])],
-            waiters: &[1, 1],
-            waiting: 1,
-            tasks: &[Task::Back(0), Task::Join(1)],
-            crashes: 1,
-            ..PLAIN
-        },
-    ];
-    const NEEDED: &'static [(Rule, usize)] = &[
-        (Rule::TakeUnlessWaited, 1),
-        (Rule::BackUnlessWaited, 2),
-        (Rule::OnlyStrays, 3),
-        (Rule::NewerLine, 6),
-        (Rule::LookAgain, 6),
-        (Rule::FinishClearing, 0),
-    ];
-
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn without(&self, rule: Rule) -> Self {
-        Self { off: Some(rule), ..self.clone() }
-    }
-
-    fn deadlier(&self, more: u8) -> Self {
-        Self { crashes: self.crashes + more, ..self.clone() }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! As `tessera::booking::store::{reschedule, finish_move}` do it, call by call; cancelling and expiry race with it.
 
-use crate::replay::{Calls, Flow, Pause, Small};
+use crate::replay::{Calls, Flow, Pause, Plot, plot};
 
 /// What the flow relies on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,25 +87,15 @@ pub enum Task {
 /// A small world.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What it is about.
-    pub name: &'static str,
+    /// What it is told with.
+    pub plot: Plot<Rule, Task>,
     /// How many holds there are to move to.
     pub holds: usize,
-    /// What is going to happen.
-    pub tasks: &'static [Task],
-    /// How often somebody may die.
-    pub crashes: u8,
-    /// A rule that is switched off.
-    pub off: Option<Rule>,
 }
 
 type C<'a> = Calls<'a, World, Answer>;
 
 impl Scenario {
-    fn has(&self, rule: Rule) -> bool {
-        self.off != Some(rule)
-    }
-
     fn old(calls: &mut C<'_>) -> Result<Old, Pause> {
         match calls.call(|world| Answer::Old(world.old))? {
             Answer::Old(old) => Ok(old),
@@ -213,9 +203,47 @@ impl Scenario {
     }
 }
 
-impl Small for Scenario {
+impl Flow for Scenario {
     type World = World;
     type Answer = Answer;
+    type Task = Task;
+    type Rule = Rule;
+    const RULES: &'static [Rule] = Rule::ALL;
+    const WORLDS: &'static [Self] = &[
+        Scenario {
+            plot: plot(
+                "moved twice at once to one time, and cancelled",
+                &[Task::Move(0), Task::Move(0), Task::Cancel],
+                2,
+            ),
+            holds: 1,
+        },
+        Scenario { plot: plot("moved to two times at once", &[Task::Move(0), Task::Move(1)], 2), holds: 2 },
+        Scenario {
+            plot: plot(
+                "moved to two times, cancelled, and a hold runs out",
+                &[Task::Move(0), Task::Move(1), Task::Cancel, Task::Expire(0)],
+                1,
+            ),
+            holds: 2,
+        },
+    ];
+    const NEEDED: &'static [(Rule, usize)] = &[
+        (Rule::OneMove, 1),
+        (Rule::SameMove, 1),
+        (Rule::NotWhileMoving, 0),
+        (Rule::FinishFirst, 2),
+        (Rule::FirstDecision, 0),
+        (Rule::OldFirst, 1),
+    ];
+
+    fn plot(&self) -> &Plot<Rule, Task> {
+        &self.plot
+    }
+
+    fn plot_mut(&mut self) -> &mut Plot<Rule, Task> {
+        &mut self.plot
+    }
 
     fn world(&self) -> World {
         World {
@@ -226,16 +254,8 @@ impl Small for Scenario {
         }
     }
 
-    fn tasks(&self) -> usize {
-        self.tasks.len()
-    }
-
-    fn crashes(&self) -> u8 {
-        self.crashes
-    }
-
-    fn run(&self, task: usize, calls: &mut C<'_>) -> Result<(), Pause> {
-        match self.tasks[task] {
+    fn run(&self, _: usize, task: Task, calls: &mut C<'_>) -> Result<(), Pause> {
+        match task {
             Task::Move(to) => self.move_to(calls, to),
             Task::Cancel => self.cancel(calls),
             Task::Expire(hold) => {
@@ -269,7 +289,7 @@ impl Small for Scenario {
     fn broken_at_rest(&self, world: &World) -> Option<&'static str> {
         let confirmed = world.new.iter().filter(|new| **new == New::Confirmed).count();
         match world.old {
-            Old::Confirmed(_) if self.tasks.contains(&Task::Cancel) => {
+            Old::Confirmed(_) if self.plot.tasks.contains(&Task::Cancel) => {
                 Some("in the end what was cancelled is, or has moved")
             }
             Old::Confirmed(_) if confirmed > 0 => Some("in the end it is at one time"),
@@ -278,54 +298,6 @@ impl Small for Scenario {
             Old::Cancelled if world.old_entry => Some("in the end a cancelled time is free"),
             Old::Confirmed(_) | Old::Moved(_) | Old::Cancelled => None,
         }
-    }
-}
-
-impl Flow for Scenario {
-    type Rule = Rule;
-    const RULES: &'static [Rule] = Rule::ALL;
-    const WORLDS: &'static [Self] = &[
-        Scenario {
-            name: "moved twice at once to one time, and cancelled",
-            holds: 1,
-            tasks: &[Task::Move(0), Task::Move(0), Task::Cancel],
-            crashes: 2,
-            off: None,
-        },
-        Scenario {
-            name: "moved to two times at once",
-            holds: 2,
-            tasks: &[Task::Move(0), Task::Move(1)],
-            crashes: 2,
-            off: None,
-        },
-        Scenario {
-            name: "moved to two times, cancelled, and a hold runs out",
-            holds: 2,
-            tasks: &[Task::Move(0), Task::Move(1), Task::Cancel, Task::Expire(0)],
-            crashes: 1,
-            off: None,
-        },
-    ];
-    const NEEDED: &'static [(Rule, usize)] = &[
-        (Rule::OneMove, 1),
-        (Rule::SameMove, 1),
-        (Rule::NotWhileMoving, 0),
-        (Rule::FinishFirst, 2),
-        (Rule::FirstDecision, 0),
-        (Rule::OldFirst, 1),
-    ];
-
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn without(&self, rule: Rule) -> Self {
-        Self { off: Some(rule), ..self.clone() }
-    }
-
-    fn deadlier(&self, more: u8) -> Self {
-        Self { crashes: self.crashes + more, ..self.clone() }
     }
 }
 

@@ -58,32 +58,85 @@ pub enum Run<A> {
     Over,
 }
 
-/// A small world with its tasks.
-pub trait Small: Clone + Debug + Send + Sync + 'static {
+/// What every world of a flow is told with.
+#[derive(Clone, Copy, Debug)]
+pub struct Plot<R, T: 'static> {
+    /// What it is about.
+    pub name: &'static str,
+    /// What is going to happen.
+    pub tasks: &'static [T],
+    /// How often somebody may die half-way.
+    pub crashes: u8,
+    /// A rule that is switched off.
+    pub off: Option<R>,
+}
+
+/// A plot with all its rules.
+#[must_use]
+pub const fn plot<R: Copy, T>(name: &'static str, tasks: &'static [T], crashes: u8) -> Plot<R, T> {
+    Plot { name, tasks, crashes, off: None }
+}
+
+/// A flow: what its store calls do in a small world, the worlds it is checked in, and what it relies on.
+pub trait Flow: Clone + Debug + Send + Sync + 'static {
     /// What the tasks share.
     type World: Clone + Debug + PartialEq + Eq + Hash + Send + Sync;
     /// What a store call answers.
     type Answer: Clone + Debug + PartialEq + Eq + Hash + Send + Sync;
+    /// A request, a message, or the clock.
+    type Task: Copy + Debug + 'static;
+    /// What it relies on.
+    type Rule: Copy + Ord + Debug + 'static;
+    /// All of it.
+    const RULES: &'static [Self::Rule];
+    /// The worlds that are visited whole.
+    const WORLDS: &'static [Self];
+    /// For each rule a world, by its place, in which something breaks without it.
+    const NEEDED: &'static [(Self::Rule, usize)];
 
+    /// What this world is told with.
+    fn plot(&self) -> &Plot<Self::Rule, Self::Task>;
+    /// The same, to change it.
+    fn plot_mut(&mut self) -> &mut Plot<Self::Rule, Self::Task>;
     /// How it begins.
     fn world(&self) -> Self::World;
-    /// How many tasks there are.
-    fn tasks(&self) -> usize;
-    /// How many of them may die half-way, together.
-    fn crashes(&self) -> u8;
-    /// Runs a task as far as its next store call.
+    /// Runs a task as far as its next store call. `number` is its place in the plot.
     ///
     /// # Errors
     /// [`Pause`].
-    fn run(&self, task: usize, calls: &mut Calls<'_, Self::World, Self::Answer>) -> Result<(), Pause>;
+    fn run(
+        &self,
+        number: usize,
+        task: Self::Task,
+        calls: &mut Calls<'_, Self::World, Self::Answer>,
+    ) -> Result<(), Pause>;
     /// Called when a task dies, for what the world knows of the living.
-    fn died(&self, _task: usize, _: &mut Self::World) {}
+    fn died(&self, _number: usize, _: &mut Self::World) {}
     /// Called after every step, to note what only a bystander can see.
     fn watch(&self, _: &mut Self::World) {}
     /// What is promised at every instant: the first that does not hold.
     fn broken(&self, world: &Self::World) -> Option<&'static str>;
     /// What is promised once nothing is under way.
     fn broken_at_rest(&self, world: &Self::World) -> Option<&'static str>;
+
+    /// Whether a rule is kept.
+    fn has(&self, rule: Self::Rule) -> bool {
+        self.plot().off != Some(rule)
+    }
+    /// The same world without this rule.
+    #[must_use]
+    fn without(&self, rule: Self::Rule) -> Self {
+        let mut world = self.clone();
+        world.plot_mut().off = Some(rule);
+        world
+    }
+    /// The same world in which so many more die.
+    #[must_use]
+    fn deadlier(&self, more: u8) -> Self {
+        let mut world = self.clone();
+        world.plot_mut().crashes += more;
+        world
+    }
 }
 
 /// A state that the checker visits.
@@ -108,13 +161,14 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Checkable<S>(S);
 
-impl<S: Small> Model for Checkable<S> {
+impl<S: Flow> Model for Checkable<S> {
     type State = State<S::World, S::Answer>;
     type Action = Step;
 
     fn init_states(&self) -> Vec<Self::State> {
-        let runs = vec![Run::Going(Vec::new()); self.0.tasks()];
-        vec![State { world: self.0.world(), runs, crashes: self.0.crashes() }]
+        let plot = self.0.plot();
+        let runs = vec![Run::Going(Vec::new()); plot.tasks.len()];
+        vec![State { world: self.0.world(), runs, crashes: plot.crashes }]
     }
 
     fn actions(&self, state: &Self::State, steps: &mut Vec<Step>) {
@@ -136,7 +190,7 @@ impl<S: Small> Model for Checkable<S> {
         };
         let Run::Going(known) = &mut next.runs[task] else { return None };
         let mut calls = Calls { world: &mut next.world, known, next: 0, called: false };
-        let over = self.0.run(task, &mut calls).is_ok();
+        let over = self.0.run(task, self.0.plot().tasks[task], &mut calls).is_ok();
         if dies {
             next.runs[task] = Run::Going(Vec::new());
             next.crashes -= 1;
@@ -172,7 +226,7 @@ pub struct Found {
 
 /// Visits every state, or until a promise is broken.
 #[must_use]
-pub fn check<S: Small>(small: &S) -> Found {
+pub fn check<S: Flow>(small: &S) -> Found {
     let model = Checkable(small.clone());
     let checker = model.checker().threads(1).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let broken = checker.discoveries().into_values().next().map(|path| {
@@ -186,27 +240,6 @@ pub fn check<S: Small>(small: &S) -> Found {
     Found { states: checker.unique_state_count(), broken }
 }
 
-/// A flow with the worlds it is checked in, and what it relies on.
-pub trait Flow: Small {
-    /// What it relies on.
-    type Rule: Copy + Ord + Debug + 'static;
-    /// All of it.
-    const RULES: &'static [Self::Rule];
-    /// The worlds that are visited whole.
-    const WORLDS: &'static [Self];
-    /// For each rule a world, by its place, in which something breaks without it.
-    const NEEDED: &'static [(Self::Rule, usize)];
-
-    /// What a world is about.
-    fn name(&self) -> &'static str;
-    /// The same world without this rule.
-    #[must_use]
-    fn without(&self, rule: Self::Rule) -> Self;
-    /// The same world in which so many more die.
-    #[must_use]
-    fn deadlier(&self, more: u8) -> Self;
-}
-
 /// Checks a flow and prints a table; `false` if a promise was broken or a rule was not needed.
 #[must_use]
 pub fn print<F: Flow>(size: Size) -> bool {
@@ -218,7 +251,7 @@ pub fn print<F: Flow>(size: Size) -> bool {
     println!("\n| flow | world | states | broken promise |\n|---|---|---|---|");
     let line = |flow: &str, world: &F, found: &Found| {
         let promise = found.broken.as_ref().map_or("none", |(promise, _)| promise);
-        println!("| {flow} | {} | {} | {promise} |", world.name(), found.states);
+        println!("| {flow} | {} | {} | {promise} |", world.plot().name, found.states);
     };
     for world in F::WORLDS {
         let found = check(&world.deadlier(more));
@@ -242,7 +275,7 @@ pub fn print<F: Flow>(size: Size) -> bool {
 pub fn assert_whole<F: Flow>() {
     for world in F::WORLDS {
         if let Some((promise, story)) = check(world).broken {
-            panic!("{}: {promise}\n{}", world.name(), story.join("\n"));
+            panic!("{}: {promise}\n{}", world.plot().name, story.join("\n"));
         }
     }
 }
@@ -255,6 +288,10 @@ pub fn assert_needed<F: Flow>() {
     assert_eq!(known, F::RULES.iter().copied().collect(), "each rule has a world that shows what it is for");
     for (rule, world) in F::NEEDED {
         let world = &F::WORLDS[*world];
-        assert!(check(&world.without(*rule)).broken.is_some(), "{rule:?} is not needed in {}", world.name());
+        assert!(
+            check(&world.without(*rule)).broken.is_some(),
+            "{rule:?} is not needed in {}",
+            world.plot().name
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! and whoever brings something back leaves a mark of it in the lane, under a key of its own, which goes only when that key's register says that it is done and
 //! nobody can be about who had looked before that.
 
-use crate::replay::{Calls, Flow, Pause, Small};
+use crate::replay::{Calls, Flow, Pause, Plot, plot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the flow relies on.
@@ -125,25 +125,15 @@ pub enum Task {
 /// A small world.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What it is about.
-    pub name: &'static str,
+    /// What it is told with.
+    pub plot: Plot<Rule, Task>,
     /// Units at the beginning.
     pub units: i8,
-    /// What is going to happen.
-    pub tasks: &'static [Task],
-    /// How often somebody may die.
-    pub crashes: u8,
-    /// A rule that is switched off.
-    pub off: Option<Rule>,
 }
 
 type C<'a> = Calls<'a, World, Answer>;
 
 impl Scenario {
-    fn has(&self, rule: Rule) -> bool {
-        self.off != Some(rule)
-    }
-
     /// The entry that this key has now.
     fn take(calls: &mut C<'_>, who: Who) -> Result<Option<Entry>, Pause> {
         let taken = |world: &mut World| {
@@ -326,9 +316,65 @@ impl Scenario {
     }
 }
 
-impl Small for Scenario {
+impl Flow for Scenario {
     type World = World;
     type Answer = Answer;
+    type Task = Task;
+    type Rule = Rule;
+    const RULES: &'static [Rule] = Rule::ALL;
+    const WORLDS: &'static [Self] = &[
+        Scenario {
+            plot: plot(
+                "one unit sold, settled, cancelled twice, sold again",
+                &[Task::Buy(0), Task::Cancel(0), Task::Cancel(0), Task::Tidy, Task::Tidy, Task::Buy(1)],
+                1,
+            ),
+            units: 1,
+        },
+        Scenario {
+            plot: plot(
+                "a key that is used again after its unit was sold and settled",
+                &[Task::Buy(0), Task::Hold(0), Task::Cancel(0), Task::Tidy, Task::Tidy],
+                1,
+            ),
+            units: 2,
+        },
+        Scenario {
+            plot: plot(
+                "a delivery told twice, and a buyer",
+                &[Task::Move(7, 1), Task::Move(7, 1), Task::Tidy, Task::Tidy, Task::Buy(0)],
+                1,
+            ),
+            units: 0,
+        },
+        Scenario {
+            plot: plot(
+                "a loss told twice, and a buyer who cancels",
+                &[Task::Move(7, -1), Task::Move(7, -1), Task::Tidy, Task::Buy(0), Task::Cancel(0)],
+                1,
+            ),
+            units: 1,
+        },
+    ];
+    const NEEDED: &'static [(Rule, usize)] = &[
+        (Rule::OnceOnly, 2),
+        (Rule::MarkAlways, 0),
+        (Rule::LeaveCancelled, 0),
+        (Rule::NotedFirst, 2),
+        (Rule::NobodyAbout, 2),
+        (Rule::AsJudged, 0),
+        (Rule::OnlyNamed, 1),
+        (Rule::FirstDecision, 0),
+        (Rule::MarkRefusals, 3),
+    ];
+
+    fn plot(&self) -> &Plot<Rule, Task> {
+        &self.plot
+    }
+
+    fn plot_mut(&mut self) -> &mut Plot<Rule, Task> {
+        &mut self.plot
+    }
 
     fn world(&self) -> World {
         World {
@@ -343,26 +389,18 @@ impl Small for Scenario {
         }
     }
 
-    fn tasks(&self) -> usize {
-        self.tasks.len()
-    }
-
-    fn crashes(&self) -> u8 {
-        self.crashes
-    }
-
-    fn run(&self, task: usize, calls: &mut C<'_>) -> Result<(), Pause> {
-        match self.tasks[task] {
+    fn run(&self, number: usize, task: Task, calls: &mut C<'_>) -> Result<(), Pause> {
+        match task {
             Task::Buy(who) => self.buy(calls, who),
             Task::Hold(who) => Self::take(calls, who).map(drop),
-            Task::Cancel(who) => self.cancel(calls, task, who),
-            Task::Move(who, by) => self.movement(calls, task, who, by),
+            Task::Cancel(who) => self.cancel(calls, number, who),
+            Task::Move(who, by) => self.movement(calls, number, who, by),
             Task::Tidy => self.tidy(calls),
         }
     }
 
-    fn died(&self, task: usize, world: &mut World) {
-        world.about.remove(&task);
+    fn died(&self, number: usize, world: &mut World) {
+        world.about.remove(&number);
     }
 
     fn broken(&self, world: &World) -> Option<&'static str> {
@@ -387,64 +425,6 @@ impl Small for Scenario {
         }
         let told = |(who, done): (&Who, &bool)| world.happened.contains_key(who) == *done;
         (!world.noted.iter().all(told)).then_some("what is noted of a movement is so")
-    }
-}
-
-impl Flow for Scenario {
-    type Rule = Rule;
-    const RULES: &'static [Rule] = Rule::ALL;
-    const WORLDS: &'static [Self] = &[
-        Scenario {
-            name: "one unit sold, settled, cancelled twice, sold again",
-            units: 1,
-            tasks: &[Task::Buy(0), Task::Cancel(0), Task::Cancel(0), Task::Tidy, Task::Tidy, Task::Buy(1)],
-            crashes: 1,
-            off: None,
-        },
-        Scenario {
-            name: "a key that is used again after its unit was sold and settled",
-            units: 2,
-            tasks: &[Task::Buy(0), Task::Hold(0), Task::Cancel(0), Task::Tidy, Task::Tidy],
-            crashes: 1,
-            off: None,
-        },
-        Scenario {
-            name: "a delivery told twice, and a buyer",
-            units: 0,
-            tasks: &[Task::Move(7, 1), Task::Move(7, 1), Task::Tidy, Task::Tidy, Task::Buy(0)],
-            crashes: 1,
-            off: None,
-        },
-        Scenario {
-            name: "a loss told twice, and a buyer who cancels",
-            units: 1,
-            tasks: &[Task::Move(7, -1), Task::Move(7, -1), Task::Tidy, Task::Buy(0), Task::Cancel(0)],
-            crashes: 1,
-            off: None,
-        },
-    ];
-    const NEEDED: &'static [(Rule, usize)] = &[
-        (Rule::OnceOnly, 2),
-        (Rule::MarkAlways, 0),
-        (Rule::LeaveCancelled, 0),
-        (Rule::NotedFirst, 2),
-        (Rule::NobodyAbout, 2),
-        (Rule::AsJudged, 0),
-        (Rule::OnlyNamed, 1),
-        (Rule::FirstDecision, 0),
-        (Rule::MarkRefusals, 3),
-    ];
-
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn without(&self, rule: Rule) -> Self {
-        Self { off: Some(rule), ..self.clone() }
-    }
-
-    fn deadlier(&self, more: u8) -> Self {
-        Self { crashes: self.crashes + more, ..self.clone() }
     }
 }
 
