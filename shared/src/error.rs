@@ -72,6 +72,7 @@ codes! {
     DoorsClosed 409 "doors_closed" false "The waiting room is not open yet" "Join from the instant in doors.";
     NotAdmitted 409 "not_admitted" false "It is not your turn yet" "Read the waiting room again; ask when its pointer has passed your position.";
     LimitReached 409 "limit_reached" false "More than one buyer may have" "Ask for fewer.";
+    TaxUnknown 409 "tax_unknown" false "The seller has not said how this is taxed" "Tell the seller: a rate is missing in the price rules.";
     WrongState 409 "wrong_state" false "Not possible in the present state" "Read the resource again and look at its status.";
     AlreadyExists 409 "already_exists" false "It exists already" "Read the existing one.";
     HoldDecided 409 "hold_decided" false "This hold has become a booking" "Cancel the booking instead.";

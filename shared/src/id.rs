@@ -163,6 +163,8 @@ ids! {
     MovementId "mov";
     /// A ticket type with a price and a sale window.
     OfferId "ofr";
+    /// What takes something off a price, under a code.
+    CouponId "cpn";
     /// Capacity that offers draw from.
     PoolId "pol";
     /// Somebody who asks to be let in.

@@ -5,9 +5,9 @@
 //! | layer | modules |
 //! |---|---|
 //! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
-//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`vendor`] [`retail`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
+//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`vendor`] [`retail`] [`price`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
 //! | capacity and its waiting room, written by booking alone | [`pool`] [`room`] |
-//! | documents | [`calendar`] |
+//! | documents | [`calendar`] [`sheet`] |
 //! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
 //!
 //! Start with [`pool`] if you want to know why a place is never sold twice, with [`message`] if you want to know how
@@ -38,11 +38,13 @@ pub mod outbox;
 pub mod page;
 pub mod payment;
 pub mod pool;
+pub mod price;
 pub mod queue;
 pub mod retail;
 pub mod room;
 pub mod run;
 pub mod seating;
+pub mod sheet;
 pub mod sign;
 pub mod telemetry;
 pub mod text;

@@ -26,6 +26,7 @@ mod order;
 mod outbox;
 mod payment;
 mod pool;
+mod price;
 mod room;
 mod seats;
 mod security;

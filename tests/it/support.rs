@@ -381,7 +381,7 @@ pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("text expected: {value}")).to_owned()
 }
 
-fn merge(base: &mut Value, more: Value) {
+pub fn merge(base: &mut Value, more: Value) {
     for (name, value) in more.as_object().unwrap() {
         base[name] = value.clone();
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tessera_local::stores::faults::Side;
 
 /// A photographer in Berlin who works from nine to six, every day.
-struct Studio {
+pub struct Studio {
     vendor: Organiser,
     service: String,
     package: String,
@@ -28,7 +28,7 @@ impl Studio {
         Self::of(world, vendor, more, json!({"minutes": minutes})).await
     }
 
-    async fn of(world: &World, vendor: Organiser, more: Value, package: Value) -> Self {
+    pub async fn of(world: &World, vendor: Organiser, more: Value, package: Value) -> Self {
         let new = json!({"organisation": vendor.organisation, "details": details(more.clone())});
         let founded = world.post("/v1/services").by(&vendor.token).key(&uuid()).json(new).send().await;
         let (etag, service) = (founded.header("etag").to_owned(), text(&founded.ok()["id"]));
@@ -45,13 +45,13 @@ impl Studio {
     }
 
     /// So many hours after nine o'clock in Berlin, some days from now.
-    fn at(&self, world: &World, days: i64, hours: i64) -> Timestamp {
+    pub fn at(&self, world: &World, days: i64, hours: i64) -> Timestamp {
         let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
         let day = zone.to_datetime(world.whole.clock().now() + SignedDuration::from_hours(24 * days)).date();
         zone.to_timestamp(day.at(9, 0, 0, 0)).unwrap() + SignedDuration::from_hours(hours)
     }
 
-    fn basket(&self, starts: Timestamp) -> Value {
+    pub fn basket(&self, starts: Timestamp) -> Value {
         json!({"lines": [{"package": self.package, "starts": starts.to_string()}]})
     }
 

@@ -438,7 +438,8 @@ pub async fn accept(
     let programme = app.programme(known.event).await?;
     let basket = Basket::read(&app, &programme, vec![Ask::of(known.offer, known.quantity)]).await?;
     let buyer = (known.buyer, caller.is_none());
-    Ok(Json(held(&app, &basket, &programme, buyer, holder(&app, &known), claims, until)?))
+    let held = held(&app, &basket, &programme, buyer, holder(&app, &known), claims, until);
+    Ok(Json(held.await?))
 }
 
 /// Withdraw my application. What was kept for it goes back; withdrawing again changes nothing.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tessera::app::App;
 use tessera::booking::want::{ByLane, Want, allot, mine};
 use tessera::booking::{Item, Line, wanted};
-use tessera::catalogue::Offer;
 use tessera::catalogue::store::Programme;
+use tessera::catalogue::{Offer, Terms};
 use tessera::error::{Refusal, Result};
 use tessera::id::{OfferId, PackageId, ProductId};
 use tessera::pool::{Cells, Claim, Lane, Pool, within_reach};
+use tessera::price::Charge;
 use tessera::seating::{Kind, Party, Seating};
 
 /// What is wanted of one offer.
@@ -215,24 +216,27 @@ impl<'a> Basket<'a> {
         Ok(true)
     }
 
-    /// The lines, priced, with the seats that were got.
+    /// What is to be priced: the lines, without the seats that nobody has yet.
     ///
     /// # Errors
     /// `invalid_input` when an amount is too large.
-    pub fn lines(&self, claims: &[Claim]) -> Result<Vec<Line>> {
-        self.0
-            .iter()
-            .enumerate()
-            .map(|(place, line)| {
-                let (name, unit) = (line.offer.terms.name.to_string(), line.offer.terms.price);
-                let (offer, quantity, amount) = (line.offer.id, line.quantity, unit.times(line.quantity)?);
-                let section = line.seating.as_ref().map(|seating| seating.section.name.to_string());
-                let seats =
-                    line.seating.as_ref().map_or_else(Vec::new, |seating| self.seats(seating, claims, place));
-                let item = Item::Offer(offer);
-                Ok(Line { item, name, quantity, section, slot: None, seats, unit, amount })
-            })
-            .collect()
+    pub fn charges(&self) -> Result<Vec<Charge>> {
+        let charge = |line: &Asked<'_>| {
+            let Terms { name, price, tax_code, .. } = line.offer.terms.clone();
+            let section = line.seating.as_ref().map(|seating| seating.section.name.to_string());
+            let plain = Line::new(Item::Offer(line.offer.id), name.to_string(), line.quantity, price)?;
+            Ok(Charge { line: Line { section, ..plain }, tax_code })
+        };
+        self.0.iter().map(charge).collect()
+    }
+
+    /// Notes in its lines the seats that were got.
+    pub fn note_seats(&self, lines: &mut [Line], claims: &[Claim]) {
+        for (place, (line, asked)) in lines.iter_mut().zip(&self.0).enumerate() {
+            if let Some(seating) = &asked.seating {
+                line.seats = self.seats(seating, claims, place);
+            }
+        }
     }
 
     /// The seats of one line, among all that were got in its section.

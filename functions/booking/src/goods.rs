@@ -1,6 +1,7 @@
 //! Products from a store's stock, perhaps delivered in a window: held like anything else.
 
 use crate::basket::Ask;
+use crate::deal::Sale;
 use crate::hold::{Held, Who, promised};
 use futures_util::future::try_join;
 use jiff::Timestamp;
@@ -12,6 +13,9 @@ use tessera::booking::{Item, Line, Slot, Subject};
 use tessera::error::{Code, Refusal, Result};
 use tessera::id::{ProductId, StoreId};
 use tessera::pool::{Pool, first_end};
+use tessera::price::Charge;
+use tessera::price::coupon::CouponCode;
+use tessera::retail::Store;
 use tessera::retail::store::{goods, store};
 
 /// Products that are wanted of one store.
@@ -51,7 +55,7 @@ pub fn wanted(lines: &[Ask], store: Option<StoreId>, delivery: Option<Timestamp>
 /// # Errors
 /// `not_found` if the store is closed; `invalid_input` for what it does not sell, or windows it does not have;
 /// `limit_reached`; `sold_out`; `slot_taken` if the window is full; the store's own.
-pub async fn take(app: &App, who: &Who<'_>, wanted: &Wanted) -> Result<Held> {
+pub async fn take(app: &App, who: &Who<'_>, wanted: &Wanted, coupons: &[CouponCode]) -> Result<Held> {
     let now = app.clock.now();
     let Wanted { store: id, delivery, products } = wanted;
     let ids = products.keys().copied().collect();
@@ -66,7 +70,7 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &Wanted) -> Result<Held> {
     // Limits refuse more cheaply than units are given back: the window comes first.
     let mut wants: Vec<(Pool, Want)> =
         window.into_iter().map(|(_, (pool, _))| (pool, Want::Places(1))).collect();
-    let mut lines: Vec<(usize, Line)> = Vec::new();
+    let mut lines: Vec<(usize, Charge)> = Vec::new();
     for (product, (place, quantity)) in products {
         let absent = || Refusal::invalid(format!("/lines/{place}/product"), "is not sold in this store");
         let (product, shelf) = known.remove(product).ok_or_else(absent)?;
@@ -76,23 +80,16 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &Wanted) -> Result<Held> {
         }
         let unit = shelf.price(&product.terms);
         wants.push((shelf.pool(), Want::Places(*quantity)));
-        lines.push((
-            *place,
-            Line {
-                item: Item::Product(product.id),
-                name: product.terms.name.to_string(),
-                quantity: *quantity,
-                section: None,
-                slot,
-                seats: Vec::new(),
-                unit,
-                amount: unit.times(*quantity)?,
-            },
-        ));
+        let plain = Line::new(Item::Product(product.id), product.terms.name.to_string(), *quantity, unit)?;
+        lines.push((*place, Charge { line: Line { slot, ..plain }, tax_code: product.terms.tax_code }));
     }
     lines.sort_by_key(|(place, _)| *place);
-    let lines = lines.into_iter().map(|(_, line)| line).collect();
-    let claims = hold(app, &who.wish(&wants), now).await?;
+    let charges = lines.into_iter().map(|(_, charge)| charge).collect();
+    let Store { organisation, details, .. } = store;
+    let sale = Sale { organisation, subject: Subject::Store(*id), place: details.tax_place };
+    let deal = sale.price(app, who, charges, coupons, now).await?;
+    let held = hold(app, &who.wish(&wants), now).await;
+    let claims = deal.and(app, who, held, now).await?;
     let expires = first_end(&claims, who.until);
-    promised(app, who.buyer, who.holder, (store.organisation, Subject::Store(*id)), lines, claims, expires)
+    promised(app, who.buyer, who.holder, &sale, deal, claims, expires)
 }

@@ -1,6 +1,7 @@
 //! Holds: places kept for a buyer while they decide and pay.
 
 use crate::basket::{Ask, Basket};
+use crate::deal::{Deal, Sale};
 use crate::{goods, times};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,9 +18,11 @@ use tessera::catalogue::store::Programme;
 use tessera::clock::whole_second;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{EventId, GuestId, HoldId, OrganisationId, StoreId};
+use tessera::id::{EventId, GuestId, HoldId, StoreId};
 use tessera::money::Money;
 use tessera::pool::{Claim, HoldKey, Pool, Turn, first_end};
+use tessera::price::coupon::{CouponCode, Verdict};
+use tessera::price::{Bill, Fee};
 use tessera::room::Admission;
 use tessera::sign::Purpose;
 use uuid::Uuid;
@@ -54,6 +57,10 @@ pub struct Take {
     #[serde(default)]
     #[schema(max_length = 1000)]
     admission: Option<String>,
+    /// Codes of coupons, up to 5. Those that take nothing off are left out, and the answer says why.
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    coupons: Vec<CouponCode>,
 }
 
 /// A hold.
@@ -66,7 +73,13 @@ pub struct Held {
     expires: Timestamp,
     /// The lines, priced.
     lines: Vec<Line>,
-    /// Their sum.
+    /// Fees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fees: Vec<Fee>,
+    /// What became of each coupon that was named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    coupons: Vec<Verdict>,
+    /// What is to be paid: the lines without their discounts, the fees, and taxes that come on top.
     total: Money,
     /// The promise, signed: send it with the order. Opaque.
     quote: String,
@@ -87,6 +100,8 @@ pub struct Who<'a> {
     pub print: u16,
     /// Own holds that give way.
     pub replaces: &'a [HoldKey],
+    /// What marks their holds.
+    pub tag: &'a [u8; 32],
 }
 
 impl Who<'_> {
@@ -124,34 +139,53 @@ pub async fn take(
     let replaces =
         input.value.replaces.iter().map(|hold| own_key(*hold, &tag)).collect::<Result<Vec<_>>>()?;
     let asked = &input.value;
-    let who = Who { buyer: (buyer, caller.is_none()), holder, until, print, replaces: &replaces };
+    let who = Who { buyer: (buyer, caller.is_none()), holder, until, print, replaces: &replaces, tag: &tag };
     if let Some(wanted) = goods::wanted(&asked.lines, asked.store, asked.delivery)? {
-        return Ok((StatusCode::CREATED, Json(goods::take(&app, &who, &wanted).await?)));
+        return Ok((
+            StatusCode::CREATED,
+            Json(Box::pin(goods::take(&app, &who, &wanted, &asked.coupons)).await?),
+        ));
     }
     if let Some(wanted) = times::wanted(&asked.lines)? {
-        return Ok((StatusCode::CREATED, Json(times::take(&app, &who, &wanted).await?)));
+        return Ok((
+            StatusCode::CREATED,
+            Json(Box::pin(times::take(&app, &who, &wanted, &asked.coupons)).await?),
+        ));
     }
     let programme = programme(&app, &input.value).await?;
-    let Take { lines, admission, .. } = input.value;
+    let Take { lines, admission, coupons, .. } = input.value;
     let basket = Basket::read(&app, &programme, lines).await?;
     if basket.needs_approval() {
         return Code::ApprovalNeeded.refuse();
     }
     admitted(&app, &programme, buyer, admission.as_deref(), now)?;
     let wants = basket.wants(&app, &tag).await?;
-    let around = if replaces.is_empty() { Vec::new() } else { pools(&app, &programme, &tag).await? };
+    let sale = sale(&programme);
+    let mut deal = sale.price(&app, &who, basket.charges()?, &coupons, now).await?;
+    let mut around = Vec::new();
+    if !replaces.is_empty() {
+        around = pools(&app, &programme, &tag).await?;
+        around.extend(&deal.limits);
+    }
     let wish = Wish { around: &around, ..who.wish(&wants) };
-    let claims = store::hold(&app, &wish, now).await?;
+    let held = store::hold(&app, &wish, now).await;
+    let claims = deal.and(&app, &who, held, now).await?;
+    basket.note_seats(&mut deal.bill.lines, &claims);
     let expires = first_end(&claims, until);
-    let held = held(&app, &basket, &programme, who.buyer, holder, claims, expires)?;
-    Ok((StatusCode::CREATED, Json(held)))
+    Ok((StatusCode::CREATED, Json(promised(&app, who.buyer, holder, &sale, deal, claims, expires)?)))
+}
+
+fn sale(programme: &Programme) -> Sale {
+    let event = &programme.event;
+    let (organisation, subject) = (event.organisation, Subject::Event(event.id));
+    Sale { organisation, subject, place: event.details.tax_place.clone() }
 }
 
 /// What was taken for whom, priced and promised. A guest who sent no credential gets one.
 ///
 /// # Errors
-/// As [`Basket::lines`].
-pub(crate) fn held(
+/// As [`Sale::plainly`].
+pub(crate) async fn held(
     app: &App,
     basket: &Basket<'_>,
     programme: &Programme,
@@ -160,8 +194,10 @@ pub(crate) fn held(
     claims: Vec<Claim>,
     expires: Timestamp,
 ) -> Result<Held> {
-    let seller = (programme.event.organisation, Subject::Event(programme.event.id));
-    promised(app, (buyer, new), holder, seller, basket.lines(&claims)?, claims, expires)
+    let sale = sale(programme);
+    let mut deal = sale.plainly(app, basket.charges()?).await?;
+    basket.note_seats(&mut deal.bill.lines, &claims);
+    promised(app, (buyer, new), holder, &sale, deal, claims, expires)
 }
 
 /// The credential of a guest who sent none.
@@ -178,24 +214,28 @@ pub(crate) fn guest_token(app: &App, buyer: Buyer, new: bool) -> Result<Option<S
 /// A hold and its quote.
 ///
 /// # Errors
-/// `invalid_input` when the sum is too large.
+/// `internal` if it cannot be signed.
 pub(crate) fn promised(
     app: &App,
     (buyer, new): (Buyer, bool),
     holder: HoldKey,
-    (organisation, subject): (OrganisationId, Subject),
-    lines: Vec<Line>,
+    sale: &Sale,
+    deal: Deal,
     claims: Vec<Claim>,
     expires: Timestamp,
 ) -> Result<Held> {
-    let total = sum(&lines)?;
-    let quote = Quote { hold: holder.id(), buyer, organisation, subject, lines, total, claims, expires };
+    let (organisation, subject) = (sale.organisation, sale.subject);
+    let Bill { lines, extras, total } = deal.bill;
+    let quote =
+        Quote { hold: holder.id(), buyer, organisation, subject, lines, extras, total, claims, expires };
     Ok(Held {
         id: quote.hold,
         expires,
         total,
         quote: app.sealer.seal(Purpose::Quote, &quote).map_err(|error| Code::Internal.caused_by(error))?,
         lines: quote.lines,
+        fees: quote.extras.fees,
+        coupons: deal.coupons,
         guest_token: guest_token(app, buyer, new)?,
     })
 }
@@ -245,12 +285,6 @@ async fn programme(app: &App, basket: &Take) -> Result<std::sync::Arc<Programme>
     let programme = app.programme_of(first).await?;
     // What may not be seen is not there: drafts have no visitors, private events only those with the code.
     if programme.event.visible_to(basket.code.as_deref()) { Ok(programme) } else { Code::NotFound.refuse() }
-}
-
-fn sum(lines: &[Line]) -> Result<Money> {
-    let mut amounts = lines.iter().map(|line| line.amount);
-    let first = amounts.next().ok_or(Code::InvalidInput)?;
-    Ok(amounts.try_fold(first, Money::plus)?)
 }
 
 fn own_key(hold: HoldId, tag: &[u8; 32]) -> Result<HoldKey> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`hold`] | take a hold, list my own, let go |
 //! | [`basket`] | what a hold is asked for: offers, seats |
+//! | [`deal`] | what a basket costs, with coupons |
 //! | [`goods`] | hold products from a store's stock, and room in a delivery window |
 //! | [`movements`] | what comes into stock, and what leaves it |
 //! | [`times`] | hold times of a service, move a booking to another time |
@@ -20,6 +21,7 @@
 pub mod applications;
 pub mod basket;
 pub mod bookings;
+pub mod deal;
 pub mod goods;
 pub mod hold;
 pub mod movements;

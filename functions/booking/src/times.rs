@@ -1,6 +1,7 @@
 //! Times of a vendor's service: held like anything else, and moved in one step.
 
 use crate::basket::Ask;
+use crate::deal::Sale;
 use crate::hold::{Held, Who, promised};
 use axum::Json;
 use axum::extract::State;
@@ -15,6 +16,8 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Path};
 use tessera::id::{BookingId, PackageId};
 use tessera::pool::{Pool, first_end};
+use tessera::price::Charge;
+use tessera::price::coupon::CouponCode;
 use tessera::sign::Purpose;
 use tessera::vendor::store::{Calendar, package_of};
 use tessera::vendor::{Package, Service};
@@ -48,13 +51,13 @@ pub fn wanted(lines: &[Ask]) -> Result<Option<Vec<Wanted>>> {
 ///
 /// # Errors
 /// `invalid_input` for times at which nothing is done; `slot_taken`; the store's own.
-pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted]) -> Result<Held> {
+pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted], coupons: &[CouponCode]) -> Result<Held> {
     let now = app.clock.now();
     let (service, first) = package_of(&app.db, wanted.first().ok_or(Code::InvalidInput)?.package).await?;
     if !service.open {
         return Code::NotFound.refuse();
     }
-    let mut lines = Vec::new();
+    let mut charges = Vec::new();
     let mut cells = Vec::new();
     for (place, Wanted { package, starts }) in wanted.iter().enumerate() {
         let package = match *package == first.id {
@@ -71,9 +74,9 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted]) -> Result<Held> {
         };
         service.details.may_book(&package.terms, *starts, now)?;
         cells.push(service.details.cells(package.terms.minutes, *starts));
-        lines.push(line(&service, &package, *starts, now)?);
+        charges.push(charge(&service, &package, *starts, now)?);
     }
-    let (from, until) = span(&lines)?;
+    let (from, until) = span(&charges)?;
     let mut refusal = Refusal::from(Code::SlotTaken);
     let calendar = Calendar::read(app, &service, from, until).await?;
     // Who repeats a request finds what they have; who begins anew takes the first unit that is free for all of it.
@@ -87,39 +90,34 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &[Wanted]) -> Result<Held> {
     if let Some(own) = calendar.unit_of(who.holder) {
         units = vec![own];
     }
+    let (organisation, place) = (service.organisation, service.details.tax_place.clone());
+    let sale = Sale { organisation, subject: Subject::Service(service.id), place };
+    let deal = sale.price(app, who, charges, coupons, now).await?;
     for unit in units {
         let wants = [(Pool::Hours { service: service.id, unit }, want.clone())];
         match hold(app, &who.wish(&wants), now).await {
-            Ok(claims) => {
-                let expires = first_end(&claims, who.until);
-                let subject = (service.organisation, Subject::Service(service.id));
-                return promised(app, who.buyer, who.holder, subject, lines, claims, expires);
-            }
             Err(taken) if taken.code == Code::SlotTaken => refusal = taken,
-            Err(other) => return Err(other),
+            held => {
+                let claims = deal.and(app, who, held, now).await?;
+                let expires = first_end(&claims, who.until);
+                return promised(app, who.buyer, who.holder, &sale, deal, claims, expires);
+            }
         }
     }
-    Err(refusal)
+    deal.and(app, who, Err(refusal), now).await.and_then(|_| Code::Internal.refuse())
 }
 
-fn line(service: &Service, package: &Package, starts: Timestamp, now: Timestamp) -> Result<Line> {
+fn charge(service: &Service, package: &Package, starts: Timestamp, now: Timestamp) -> Result<Charge> {
     let (price, _) = service.details.price(&package.terms, starts, now)?;
     let ends = starts + SignedDuration::from_mins(package.terms.minutes.into());
     let name = format!("{}: {}", service.details.name, package.terms.name);
-    Ok(Line {
-        item: Item::Package(package.id),
-        name,
-        quantity: 1,
-        section: None,
-        slot: Some(Slot { starts, ends }),
-        seats: Vec::new(),
-        unit: price,
-        amount: price,
-    })
+    let plain = Line::new(Item::Package(package.id), name, 1, price)?;
+    let line = Line { slot: Some(Slot { starts, ends }), ..plain };
+    Ok(Charge { line, tax_code: package.terms.tax_code.clone() })
 }
 
-fn span(lines: &[Line]) -> Result<(Timestamp, Timestamp)> {
-    let slots = || lines.iter().filter_map(|line| line.slot);
+fn span(charges: &[Charge]) -> Result<(Timestamp, Timestamp)> {
+    let slots = || charges.iter().filter_map(|charge| charge.line.slot);
     let from = slots().map(|slot| slot.starts).min().ok_or(Code::InvalidInput)?;
     let until = slots().map(|slot| slot.ends).max().ok_or(Code::InvalidInput)?;
     if until > from + SignedDuration::from_hours(24 * 31) {

@@ -330,15 +330,10 @@ pub async fn accept(
     let basket = Basket::read(&app, &programme, vec![Ask::of(offered.offer, waiter.quantity)]).await?;
     let holder = waiter.holder(&tag(&app, &waiter.buyer.to_string()));
     let guest = caller.is_none();
-    Ok(Json(held(
-        &app,
-        &basket,
-        &programme,
-        (waiter.buyer, guest),
-        holder,
-        offered.claims.clone(),
-        offered.until,
-    )?))
+    Ok(Json(
+        held(&app, &basket, &programme, (waiter.buyer, guest), holder, offered.claims.clone(), offered.until)
+            .await?,
+    ))
 }
 
 /// Leave the waitlist, or decline what I am offered: it is passed on at once. Leaving again changes nothing.

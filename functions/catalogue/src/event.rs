@@ -18,6 +18,7 @@ use tessera::id::{EventId, OrganisationId};
 use tessera::identity::Action;
 use tessera::message::Message;
 use tessera::page::{Page, Paging};
+use tessera::price::Place;
 use tessera::room::WaitingRoom;
 use tessera::text::Text;
 
@@ -45,6 +46,8 @@ pub struct Create {
     /// Who may find it; everybody if nothing is said.
     #[serde(default)]
     visibility: Visibility,
+    /// Where it is taxed, if not at the seller's home.
+    tax_place: Option<Place>,
 }
 
 /// Where an event stands.
@@ -138,10 +141,10 @@ pub async fn create(
     key: IdempotencyKey,
     input: Input<Create>,
 ) -> Result<Response> {
-    let (Create { organisation, name, description, city, venue, starts, ends, visibility }, now) =
+    let (Create { organisation, name, description, city, venue, starts, ends, visibility, tax_place }, now) =
         (input.value, app.clock.now());
     let description = description.unwrap_or_default();
-    let details = Details { name, description, city, venue, starts, ends, visibility };
+    let details = Details { name, description, city, venue, starts, ends, visibility, tax_place };
     app.authorize(caller.id, Action::ManageEvents, organisation).await?;
     details.check()?;
     let id = EventId::derive(&[&organisation.to_string(), &key.0]);

@@ -8,13 +8,17 @@
 //! | [`room`] | an event's waiting room: switch on, change, switch off |
 //! | [`vendor`] | services and packages, their free times, comparison |
 //! | [`retail`] | stores, products, shelves, delivery windows |
+//! | [`pricing`] | taxes and fees of an organisation |
+//! | [`coupons`] | coupons and batches of them |
 //! | [`browse`] | the public's list and detail, with live availability |
 //!
 //! Rules and the kept form are in [`tessera::catalogue`].
 
 pub mod browse;
+pub mod coupons;
 pub mod event;
 pub mod offer;
+pub mod pricing;
 pub mod retail;
 pub mod room;
 pub mod seating;
@@ -56,6 +60,10 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(retail::sold))
         .routes(routes!(retail::shelve))
         .routes(routes!(retail::windows))
+        .routes(routes!(pricing::read, pricing::write))
+        .routes(routes!(coupons::own, coupons::make))
+        .routes(routes!(coupons::one, coupons::rewrite))
+        .routes(routes!(coupons::codes))
         .routes(routes!(seating::found))
         .routes(routes!(seating::venue))
         .routes(routes!(seating::venues))

@@ -17,6 +17,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Path, etag};
 use tessera::id::{EventId, OfferId, PoolId};
 use tessera::money::Money;
+use tessera::price::TaxCode;
 use tessera::text::Text;
 
 /// A new offer: with a capacity of its own, drawing from another offer's pool, or of seats.
@@ -50,6 +51,9 @@ pub struct Add {
     /// Whether it is sold to approved applicants alone.
     #[serde(default)]
     approval: bool,
+    /// What it is for the tax office; `standard` if nothing is said.
+    #[serde(default)]
+    tax_code: Option<TaxCode>,
 }
 
 /// An offer.
@@ -114,9 +118,10 @@ pub async fn add(
     key: IdempotencyKey,
     input: Input<Add>,
 ) -> Result<Response> {
-    let (Add { capacity, pool, seats, name, price, sale, per_order, per_buyer, approval }, now) =
+    let (Add { capacity, pool, seats, name, price, sale, per_order, per_buyer, approval, tax_code }, now) =
         (input.value, app.clock.now());
-    let terms = Terms { name, price, sale, per_order: per_order.unwrap_or(10), per_buyer, approval };
+    let per_order = per_order.unwrap_or(10);
+    let terms = Terms { name, price, sale, per_order, per_buyer, approval, tax_code };
     let event = managed(&app, caller, id).await?.value;
     terms.check()?;
     let siblings = store::offers(&app.db, id).await?;

@@ -18,6 +18,7 @@ use tessera::order::store::Link;
 use tessera::order::{Contact, Order, Reason, State as OrderState, Status, Step};
 use tessera::page::{Page, Paging};
 use tessera::pool::HoldKey;
+use tessera::price::{Discount, Fee};
 use tessera::sign::Purpose;
 
 /// What turns a hold into an order.
@@ -48,7 +49,13 @@ pub struct View {
     subject: Subject,
     /// The lines.
     lines: Vec<Line>,
-    /// Their sum.
+    /// Fees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fees: Vec<Fee>,
+    /// Coupons, and what each took off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    coupons: Vec<UsedCoupon>,
+    /// What is to be paid: the lines without their discounts, the fees, and taxes that come on top.
     total: Money,
     /// Who buys.
     contact: Contact,
@@ -65,8 +72,20 @@ pub struct View {
     history: Vec<Step>,
 }
 
+/// A coupon that took something off.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct UsedCoupon {
+    /// Its code.
+    #[schema(example = "SUMMER10")]
+    code: String,
+    /// What it took off.
+    amount: Money,
+}
+
 fn view(order: &Order, now: Timestamp) -> View {
-    let Quote { hold, organisation, subject, lines, total, expires, .. } = order.quote.clone();
+    let Quote { hold, organisation, subject, lines, extras, total, expires, .. } = order.quote.clone();
+    let coupon = |Discount { code, amount, .. }| UsedCoupon { code, amount };
+    let (fees, coupons) = (extras.fees, extras.discounts.into_iter().map(coupon).collect());
     let (booking, reason) = match order.state {
         OrderState::Pending => (None, None),
         OrderState::Confirmed { booking, .. } => (Some(booking), None),
@@ -81,6 +100,8 @@ fn view(order: &Order, now: Timestamp) -> View {
         organisation,
         subject,
         lines,
+        fees,
+        coupons,
         total,
         contact,
         pay_until: expires,

@@ -22,6 +22,7 @@ use crate::id::{
 use crate::message::Message;
 use crate::money::Money;
 use crate::pool::{Claim, Mark, Pool};
+use crate::price::{Extras, Tax};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -138,9 +139,25 @@ pub struct Line {
     pub unit: Money,
     /// Price of all of them.
     pub amount: Money,
+    /// What coupons take off that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Money>,
+    /// The tax on what is left, if the seller has said how it is taxed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<Tax>,
 }
 
 impl Line {
+    /// So many of something, at their full price.
+    ///
+    /// # Errors
+    /// `invalid_input` when the amount is too large.
+    pub fn new(item: Item, name: String, quantity: u32, unit: Money) -> Result<Self> {
+        let amount = unit.times(quantity)?;
+        let (section, slot, seats, discount, tax) = (None, None, Vec::new(), None, None);
+        Ok(Self { item, name, quantity, section, slot, seats, unit, amount, discount, tax })
+    }
+
     /// The seat of its `nth` place, from 0, with the section: `Stalls A-12`.
     #[must_use]
     pub fn seat(&self, nth: usize) -> Option<String> {
@@ -163,7 +180,10 @@ pub struct Quote {
     pub subject: Subject,
     /// The lines.
     pub lines: Vec<Line>,
-    /// Their sum.
+    /// What else is in the total.
+    #[serde(flatten)]
+    pub extras: Extras,
+    /// What is to be paid.
     pub total: Money,
     /// What was taken, lane by lane.
     pub claims: Vec<Claim>,

@@ -156,7 +156,7 @@ pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Clai
     if let Some(refusal) = refused {
         if !claims.is_empty() {
             // Half a basket: the register first, so that nobody can confirm what is being given back.
-            fence(app, wish.holder, &claims, now).await?;
+            give_up(app, wish.holder, &claims, now).await?;
         }
         return Err(refusal);
     }
@@ -167,6 +167,24 @@ pub async fn hold(app: &App, wish: &Wish<'_>, now: Timestamp) -> Result<Vec<Clai
         }
     }
     Ok(claims)
+}
+
+/// Takes one use of something limited, before the rest of a wish; nothing if the limit is reached. A repeated wish finds what the
+/// first one took.
+///
+/// # Errors
+/// As [`hold`], but for `limit_reached`.
+pub async fn take_use(
+    app: &App,
+    wish: &Wish<'_>,
+    limit: &Pool,
+    now: Timestamp,
+) -> Result<Option<Vec<Claim>>> {
+    match take(app, wish, limit, &Want::Places(1), now).await {
+        Ok(taken) => Ok(Some(taken)),
+        Err(refusal) if refusal.code == Code::LimitReached => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 async fn take(app: &App, wish: &Wish<'_>, pool: &Pool, want: &Want, now: Timestamp) -> Result<Vec<Claim>> {
@@ -311,7 +329,7 @@ async fn look_and_take(
                 continue;
             }
             if !mine.is_empty() {
-                fence(app, wish.holder, &mine, now).await?;
+                give_up(app, wish.holder, &mine, now).await?;
             }
             if room {
                 return Code::Busy.refuse();
@@ -364,7 +382,10 @@ async fn known_sold_out(
 
 /// Ends a hold that could not be had whole, and gives back what it had taken. Unless another try of the same request was
 /// whole, and has become a booking meanwhile: then everything stays.
-async fn fence(app: &App, holder: HoldKey, claims: &[Claim], now: Timestamp) -> Result<()> {
+///
+/// # Errors
+/// `hold_decided` if it did; the store's own.
+pub async fn give_up(app: &App, holder: HoldKey, claims: &[Claim], now: Timestamp) -> Result<()> {
     if end(&app.db, holder, Ending::Refused, now).await?.booking().is_some() {
         return Code::HoldDecided.refuse();
     }
@@ -752,6 +773,13 @@ async fn again_wanted(app: &App, order: &Order) -> Result<Vec<(Pool, Want)>> {
     super::wanted(lines, &tag(app, &quote.buyer.to_string()))
 }
 
+/// The uses of its coupons.
+fn coupons_again(app: &App, order: &Order) -> Vec<(Pool, Want)> {
+    let tag = tag(app, &order.quote.buyer.to_string());
+    let limits = order.quote.extras.discounts.iter().flat_map(|discount| discount.limits(&tag));
+    limits.map(|limit| (limit, Want::Places(1))).collect()
+}
+
 /// The same products, and room in the same window.
 async fn goods_again(app: &App, store: StoreId, lines: &[Line]) -> Result<Vec<(Pool, Want)>> {
     let products = lines.iter().filter_map(|line| line.item.product()).collect();
@@ -774,7 +802,8 @@ async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Res
     if register_of(&app.db, holder).await?.is_some() {
         return Ok(());
     }
-    let wants = again_wanted(app, order).await?;
+    let mut wants = coupons_again(app, order);
+    wants.extend(again_wanted(app, order).await?);
     let until = now + SignedDuration::from_mins(10);
     let wish =
         Wish { holder, wants: &wants, until, print: 0, replaces: &[], around: &[], turn: Turn::default() };

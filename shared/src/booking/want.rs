@@ -173,7 +173,7 @@ impl Want {
         let sold_out = match pool {
             Pool::Places { .. } | Pool::Seats { .. } | Pool::Stock { .. } => Code::SoldOut,
             Pool::Hours { .. } | Pool::Quota { of: Quota::Window { .. }, .. } => Code::SlotTaken,
-            Pool::Quota { of: Quota::Buyer { .. }, .. } => Code::LimitReached,
+            Pool::Quota { of: Quota::Buyer { .. } | Quota::Coupon { .. }, .. } => Code::LimitReached,
         };
         let waited = |refusal: Refusal| match lanes.iter().any(|lane| lane.waited.is_some()) {
             true => refusal.with("waitlist", true),

@@ -11,6 +11,7 @@ use crate::id::{EventId, OfferId, OrganisationId, PoolId, VenueId};
 use crate::message::Message;
 use crate::money::Money;
 use crate::pool::MAX_CAPACITY;
+use crate::price::{Place, TaxCode};
 use crate::room::{Room, WaitingRoom};
 use crate::seating::{Kind, SectionCode};
 use crate::text::Text;
@@ -86,6 +87,9 @@ pub struct Details {
     /// Who may find it.
     #[serde(default)]
     pub visibility: Visibility,
+    /// Where it is taxed, if not at the seller's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_place: Option<Place>,
 }
 
 impl Details {
@@ -302,6 +306,9 @@ pub struct Terms {
     /// Whether it is sold to approved applicants alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approval: bool,
+    /// What it is for the tax office; `standard` if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_code: Option<TaxCode>,
 }
 
 const fn ten() -> u32 {
@@ -496,6 +503,7 @@ mod tests {
             per_order: 4,
             per_buyer: None,
             approval: false,
+            tax_code: None,
         };
         let id = OfferId::derive(&["f"]);
         let event = EventId::derive(&["e"]);

@@ -10,8 +10,10 @@ use crate::app::App;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{AccountId, EventId, OfferId, PoolId};
+use crate::id::{AccountId, EventId, OfferId, OrganisationId, PoolId};
 use crate::identity::Action;
+use crate::price::PriceRules;
+use crate::price::store::pricing;
 use crate::seating::{self, Seating};
 use futures_util::future::try_join;
 use jiff::Timestamp;
@@ -128,10 +130,14 @@ struct Seen {
     programmes: HashMap<EventId, (Timestamp, Arc<Programme>)>,
     /// A section that an event sells never changes.
     seatings: HashMap<PoolId, Arc<Seating>>,
+    prices: HashMap<OrganisationId, (Timestamp, Arc<PriceRules>)>,
 }
 
 /// How long a programme is believed, milliseconds.
 pub const FRESH_MS: i128 = 2_000;
+
+/// How long price rules are believed, milliseconds: they change a few times a year, and every hold needs them.
+pub const RULES_FRESH_MS: i128 = 60_000;
 
 impl App {
     /// An event with its offers, at most [`FRESH_MS`] old.
@@ -172,6 +178,30 @@ impl App {
         let programme = self.programme(id).await?;
         self.authorize(account, action, programme.event.organisation).await?;
         Ok(programme)
+    }
+
+    /// An organisation's price rules, at most [`RULES_FRESH_MS`] old; none at all if it has written none.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub async fn price_rules(&self, organisation: OrganisationId) -> Result<Arc<PriceRules>> {
+        let now = self.clock.now();
+        let fresh = |at: Timestamp| now.duration_since(at).as_millis().abs() < RULES_FRESH_MS;
+        let known = self.recent.seen(|seen| {
+            seen.prices.get(&organisation).filter(|(at, _)| fresh(*at)).map(|(_, known)| known.clone())
+        });
+        if let Some(rules) = known {
+            return Ok(rules);
+        }
+        let stored = pricing(&self.db, organisation).await?;
+        let rules = Arc::new(stored.map(|stored| stored.value.rules).unwrap_or_default());
+        self.recent.seen(|seen| {
+            if seen.prices.len() > 1_000 {
+                seen.prices.clear();
+            }
+            seen.prices.insert(organisation, (now, rules.clone()));
+        });
+        Ok(rules)
     }
 
     /// A section as an event sells it.

@@ -262,6 +262,7 @@ pub(crate) mod tests {
             organisation: OrganisationId::derive(&["o"]),
             subject: Subject::Event(EventId::derive(&["e"])),
             lines: vec![],
+            extras: crate::price::Extras::default(),
             total: Money::new(amount, "EUR".parse().unwrap()),
             claims: vec![],
             expires: at(600),

@@ -23,7 +23,7 @@
 pub mod store;
 
 use crate::db::Key;
-use crate::id::{HoldId, OfferId, PoolId, ServiceId, StoreId};
+use crate::id::{CouponId, HoldId, OfferId, PoolId, ServiceId, StoreId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -398,6 +398,13 @@ pub enum Quota {
         /// When the window begins, seconds since 1970.
         starts: i64,
     },
+    /// How often a coupon may be used.
+    Coupon {
+        /// Which.
+        coupon: CouponId,
+        /// By whom, if it is what one buyer may: the tag of the buyer's holds.
+        buyer: Option<[u8; 5]>,
+    },
 }
 
 impl Pool {
@@ -495,10 +502,14 @@ impl Pool {
             Self::Places { id, .. } | Self::Seats { id, .. } => format!("{id}#{partition}"),
             Self::Hours { service, unit } => format!("{service}/{unit}#{partition}"),
             Self::Stock { id, .. } => format!("{STOCK}{id}#{partition}"),
-            // One partition each: a limit is of one buyer, or of one window.
+            // One partition each: what one buyer may is little.
             Self::Quota { of: Quota::Buyer { offer, buyer }, .. } => {
                 format!("{offer}#{}", URL_SAFE_NO_PAD.encode(buyer))
             }
+            Self::Quota { of: Quota::Coupon { coupon, buyer: Some(buyer) }, .. } => {
+                format!("{coupon}#{}", URL_SAFE_NO_PAD.encode(buyer))
+            }
+            Self::Quota { of: Quota::Coupon { coupon, buyer: None }, .. } => format!("{coupon}@{partition}"),
             Self::Quota { of: Quota::Window { store, starts }, .. } => {
                 format!("{store}@{starts}#{partition}")
             }
@@ -659,6 +670,12 @@ impl Claim {
         let id = name.parse().ok()?;
         let seated = !self.m.cells.is_empty();
         Some(if seated { Pool::Seats { id, lanes } } else { Pool::Places { id, lanes } })
+    }
+
+    /// Whether it is on a lane of this pool.
+    #[must_use]
+    pub fn is_of(&self, pool: &Pool) -> bool {
+        self.lane().is_some_and(|lane| pool.key(lane) == self.key())
     }
 
     /// The lane's number.

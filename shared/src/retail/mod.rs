@@ -12,6 +12,7 @@ use crate::error::{Code, Refusal, Result};
 use crate::id::{OrganisationId, PoolId, ProductId, StoreId};
 use crate::money::Money;
 use crate::pool::{LANE_SLOTS, Pool, Quota};
+use crate::price::{Place, TaxCode};
 use crate::text::Text;
 use crate::vendor::{Hours, Week, refused};
 use jiff::civil::Date;
@@ -72,6 +73,9 @@ pub struct StoreDetails {
     /// How it delivers; if it does not, what is bought is fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Where it is taxed, if not at the seller's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_place: Option<Place>,
 }
 
 /// A place that sells products.
@@ -114,6 +118,9 @@ pub struct ProductTerms {
     #[serde(default = "forty")]
     #[schema(minimum = 1, maximum = 40, default = 40)]
     pub per_order: u32,
+    /// What it is for the tax office; `standard` if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_code: Option<TaxCode>,
 }
 
 const fn forty() -> u32 {
@@ -386,6 +393,7 @@ mod tests {
             hours: vec![day(Day::Saturday), day(Day::Sunday)],
             closed: Vec::new(),
             delivery: Some(delivery),
+            tax_place: None,
         }
     }
 
@@ -434,6 +442,7 @@ mod tests {
             price: euro(500),
             list_price: Some(euro(400)),
             per_order: 41,
+            tax_code: None,
         };
         assert_eq!(terms.check().unwrap_err().faults.len(), 2);
         let shelf =
@@ -451,6 +460,7 @@ mod tests {
             price: euro(500),
             list_price: None,
             per_order: 3,
+            tax_code: None,
         };
         let terms = |baskets, price| ShelfTerms { listed: true, price, baskets };
         let (store, id) = (StoreId::derive(&["s"]), ProductId::derive(&["p"]));

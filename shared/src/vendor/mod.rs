@@ -12,6 +12,7 @@ use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{OrganisationId, PackageId, ServiceId};
 use crate::money::Money;
 use crate::pool::{Cells, MAX_CELLS};
+use crate::price::{Place, TaxCode};
 use crate::text::Text;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
@@ -172,6 +173,9 @@ pub struct Details {
     #[serde(default)]
     #[schema(max_items = 20)]
     pub prices: Vec<PriceRule>,
+    /// Where it is taxed, if not at the seller's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_place: Option<Place>,
 }
 
 const fn one() -> u8 {
@@ -235,6 +239,9 @@ pub struct PackageTerms {
     /// For at most so many guests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guests_to: Option<u32>,
+    /// What it is for the tax office; `standard` if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_code: Option<TaxCode>,
 }
 
 /// Refuses what has faults.
