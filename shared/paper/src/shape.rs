@@ -201,7 +201,7 @@ impl<'a> Paragraph<'a> {
             direction: if right_to_left { Direction::RightToLeft } else { Direction::LeftToRight },
         };
         let mut buffer = UnicodeBuffer::new();
-        buffer.push_str(text);
+        buffer.push_str(&drawn(text));
         // What stands around decides how the outer letters join, also where a line or font ends inside a word.
         buffer.set_pre_context(&self.text[..range.start]);
         buffer.set_post_context(&self.text[range.end..]);
@@ -259,6 +259,13 @@ impl<'a> Paragraph<'a> {
         let width = glyphs.iter().map(|glyph| glyph.x_advance).sum();
         Run { family: kind.family, weight: kind.weight, start: range.start, text: text.into(), glyphs, width }
     }
+}
+
+/// What is drawn for a text: none of the fonts has the minus sign, and the dash that stands for it looks the same.
+/// It is as many bytes long, so glyphs still point at what was written, and that is what is copied.
+fn drawn(text: &str) -> Cow<'_, str> {
+    const MINUS: char = '\u{2212}';
+    if text.contains(MINUS) { text.replace(MINUS, "\u{2013}").into() } else { text.into() }
 }
 
 /// Puts an empty glyph (what the Arabic files have for U+200C) beside a ligature for each further letter in it.
@@ -499,6 +506,20 @@ mod tests {
         assert_eq!(width("ليلى", spaced), width("ليلى", Style::REGULAR));
         let difference = width("abc", spaced) - width("abc", Style::REGULAR);
         assert!((difference - 0.2).abs() < 0.001, "between letters only: {difference}");
+    }
+
+    #[test]
+    fn a_minus_sign_is_drawn_as_a_dash_and_copied_as_a_minus_sign() {
+        let line = line("−5");
+        assert_eq!(glyphs(&line), glyphs(&self::line("–5")));
+        assert_eq!(texts(&line), ["−5"]);
+    }
+
+    #[test]
+    fn direction_marks_of_other_programs_leave_no_box() {
+        for text in ["\u{2066}−5 %\u{2069}", "\u{61C}-5", "\u{200F}-5\u{A0}د.إ.\u{200F}"] {
+            assert!(!glyphs(&line(text)).contains(&0), "{text:?}");
+        }
     }
 
     #[test]
