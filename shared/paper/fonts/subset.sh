@@ -1,5 +1,5 @@
 #!/bin/sh
-# Cuts the Noto Sans faces down to the scripts a ticket prints; see README.md for what to install first.
+# Cuts the Noto Sans faces down to the scripts a document prints; see README.md for what to install first.
 set -eu
 from=/usr/share/fonts/truetype/noto
 into=$(dirname "$0")

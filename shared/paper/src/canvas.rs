@@ -4,7 +4,7 @@
 //! layouts are written once. Every block of text is tagged for screen readers, everything else is marked as
 //! decoration.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use krilla::color::rgb;
 use krilla::geom::{Path, PathBuilder, Point, Rect, Transform};
@@ -13,14 +13,16 @@ use krilla::num::NormalizedF32;
 use krilla::page::PageSettings;
 use krilla::paint::{Fill, FillRule, Stroke, StrokeDash};
 use krilla::surface::Surface;
-use krilla::tagging::{Artifact, ArtifactType, ContentTag, Node, Tag, TagGroup, TagKind, TagTree};
+use krilla::tagging::{
+    Artifact, ArtifactType, ContentTag, Node, TableHeaderScope, Tag, TagGroup, TagKind, TagTree,
+};
 use krilla::{Document, SerializeSettings};
 
 use crate::PaperError;
 use crate::fonts::Library;
 use crate::qr::Symbol;
 use crate::shape::Shaper;
-use crate::wrap::Block;
+use crate::wrap::{BASELINE, Block};
 
 /// A4, in points.
 pub(crate) const PAGE: (f32, f32) = (595.28, 841.89);
@@ -36,7 +38,7 @@ pub(crate) enum Align {
     /// Right in a left-to-right document.
     End,
     Centre,
-    /// Where the text itself begins: Arabic notes on an English ticket start at the right.
+    /// Where the text itself begins: Arabic notes in an English document start at the right.
     Natural,
 }
 
@@ -45,6 +47,8 @@ pub(crate) enum Align {
 pub(crate) enum Role {
     Heading(NonZeroU16),
     Text,
+    /// A stretch of what is [open](Canvas::open), without a name of its own.
+    Part,
     /// Repeated matter that is not read out.
     Furniture,
 }
@@ -54,6 +58,61 @@ impl Role {
     pub(crate) const TITLE: Role = Role::Heading(NonZeroU16::MIN);
     /// A section of the document.
     pub(crate) const SECTION: Role = Role::Heading(NonZeroU16::MIN.saturating_add(1));
+}
+
+/// A part of a table, for a screen reader: it names the column with each figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Table,
+    Row,
+    /// The head of a column.
+    ColumnHead,
+    /// The head of a row, which may take several columns.
+    RowHead(NonZeroU32),
+    /// A value, which may take several columns.
+    Value(NonZeroU32),
+}
+
+impl Frame {
+    fn tag(self) -> TagKind {
+        let several = |columns: NonZeroU32| Some(columns).filter(|columns| columns.get() > 1);
+        match self {
+            Frame::Table => Tag::Table.into(),
+            Frame::Row => Tag::TR.into(),
+            Frame::ColumnHead => Tag::TH(TableHeaderScope::Column).into(),
+            Frame::RowHead(columns) => Tag::TH(TableHeaderScope::Row).with_col_span(several(columns)).into(),
+            Frame::Value(columns) => Tag::TD.with_col_span(several(columns)).into(),
+        }
+    }
+}
+
+/// The tags of a document while it is drawn. What is open stays open from page to page: a table goes on.
+#[derive(Default)]
+struct Tags {
+    finished: Vec<Node>,
+    open: Vec<TagGroup>,
+}
+
+impl Tags {
+    fn push(&mut self, node: Node) {
+        match self.open.last_mut() {
+            Some(group) => group.push(node),
+            None => self.finished.push(node),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(group) = self.open.pop() {
+            self.push(group.into());
+        }
+    }
+
+    fn finish(mut self) -> Vec<Node> {
+        while !self.open.is_empty() {
+            self.close();
+        }
+        self.finished
+    }
 }
 
 /// What the file says about itself.
@@ -67,14 +126,14 @@ pub(crate) struct About<'a> {
 /// A PDF being written, page by page.
 pub(crate) struct Paper {
     document: Document,
-    tags: Vec<Node>,
+    tags: Tags,
 }
 
 impl Paper {
     pub(crate) fn new() -> Paper {
         // XMP repeats what the information dictionary says, in a kilobyte that cannot be compressed.
         let settings = SerializeSettings { xmp_metadata: false, ..SerializeSettings::default() };
-        Paper { document: Document::new_with(settings), tags: Vec::new() }
+        Paper { document: Document::new_with(settings), tags: Tags::default() }
     }
 
     /// Adds a page and hands it to `draw`.
@@ -107,7 +166,7 @@ impl Paper {
             .authors(vec![about.author.into()])
             .creator("Tessera".into())
             .text_direction(direction);
-        let mut tree = TagTree::from(self.tags);
+        let mut tree = TagTree::from(self.tags.finish());
         // An empty language is worse than none: a reader would take it as a language of that name.
         if about.language.is_empty() {
             self.document.set_metadata(metadata);
@@ -125,7 +184,7 @@ pub(crate) struct Canvas<'s, 'd> {
     surface: &'s mut Surface<'d>,
     library: &'static Library,
     mirrored: bool,
-    tags: &'s mut Vec<Node>,
+    tags: &'s mut Tags,
 }
 
 impl Canvas<'_, '_> {
@@ -150,7 +209,7 @@ impl Canvas<'_, '_> {
         self.surface.set_stroke(None);
         let tag = match role {
             Role::Furniture => ContentTag::Artifact(Artifact::with_kind(ArtifactType::Footer)),
-            Role::Heading(_) | Role::Text => ContentTag::Other,
+            Role::Heading(_) | Role::Text | Role::Part => ContentTag::Other,
         };
         let identifier = self.surface.start_tagged(tag);
         let left = self.left(x, width);
@@ -163,8 +222,7 @@ impl Canvas<'_, '_> {
                 Align::Natural => Some(!block.right_to_left),
             };
             let mut pen = left + at_left.map_or(spare / 2.0, |at_left| if at_left { 0.0 } else { spare });
-            // Ascent and descent of Noto Sans, centred in the line.
-            let baseline = y + index as f32 * block.leading + block.leading / 2.0 + 0.36 * block.size;
+            let baseline = y + index as f32 * block.leading + block.leading / 2.0 + BASELINE * block.size;
             for run in &line.runs {
                 let font = self.library.face(run.family, run.weight).embedding.clone();
                 self.surface.draw_glyphs(
@@ -179,15 +237,39 @@ impl Canvas<'_, '_> {
             }
         }
         self.surface.end_tagged();
-        let group: Option<TagKind> = match role {
-            Role::Heading(level) => Some(Tag::Hn(level, None).into()),
-            Role::Text => Some(Tag::P.into()),
-            Role::Furniture => None,
-        };
-        if let Some(group) = group {
-            self.tags.push(TagGroup::with_children(group, vec![identifier.into()]).into());
+        let leaf = vec![identifier.into()];
+        match role {
+            Role::Heading(level) => {
+                self.tags.push(TagGroup::with_children(Tag::Hn(level, None), leaf).into());
+            }
+            Role::Text => self.tags.push(TagGroup::with_children(Tag::P, leaf).into()),
+            Role::Part => self.tags.push(identifier.into()),
+            Role::Furniture => {}
         }
         y + block.height()
+    }
+
+    /// Begins a part of a table: what is drawn from here on belongs to it, also on the next page, until it is closed.
+    pub(crate) fn open(&mut self, frame: Frame) {
+        self.tags.open.push(TagGroup::new(frame.tag()));
+    }
+
+    /// Ends the part that was opened last.
+    pub(crate) fn close(&mut self) {
+        self.tags.close();
+    }
+
+    /// A tinted box.
+    pub(crate) fn tint(
+        &mut self,
+        (x, y, width, height): (f32, f32, f32, f32),
+        colour: Colour,
+    ) -> Result<(), PaperError> {
+        let rect =
+            Rect::from_xywh(self.left(x, width), y, width, height).ok_or(PaperError::Geometry("tint"))?;
+        let mut path = PathBuilder::new();
+        path.push_rect(rect);
+        self.path(path, Some(fill(colour)), None)
     }
 
     /// Draws the symbol, its outer modules on the edges of the square; the quiet zone is the caller's.

@@ -12,6 +12,7 @@ use rustybuzz::{BufferClusterLevel, Direction, ShapePlan, UnicodeBuffer};
 use unicode_bidi::{BidiInfo, Level};
 use unicode_script::{Script, UnicodeScript};
 
+use crate::figures::figures;
 use crate::fonts::{Face, Family, Library, Weight};
 
 /// How the letters of a paragraph look, besides their size.
@@ -20,14 +21,21 @@ pub(crate) struct Style {
     pub(crate) weight: Weight,
     /// Extra space after each letter, in em. Scripts whose letters touch ignore it.
     pub(crate) tracking: f32,
+    /// Whether a number keeps its sign, its groups and its percent sign in place between letters that read from the
+    /// right. By the rules of Unicode alone "-45.00" ends in its sign there, and "19 %" begins with it.
+    pub(crate) figures: bool,
 }
 
 impl Style {
-    pub(crate) const REGULAR: Style = Style { weight: Weight::Regular, tracking: 0.0 };
-    pub(crate) const BOLD: Style = Style { weight: Weight::Bold, tracking: 0.0 };
+    pub(crate) const REGULAR: Style = Style { weight: Weight::Regular, tracking: 0.0, figures: false };
+    pub(crate) const BOLD: Style = Style { weight: Weight::Bold, tracking: 0.0, figures: false };
 
     pub(crate) const fn tracked(self, tracking: f32) -> Style {
         Style { tracking, ..self }
+    }
+
+    pub(crate) const fn figures(self) -> Style {
+        Style { figures: true, ..self }
     }
 }
 
@@ -141,9 +149,12 @@ impl<'a> Paragraph<'a> {
     pub(crate) fn new(shaper: &'a Shaper, text: &'a str, style: Style, base: Option<Level>) -> Paragraph<'a> {
         let base = base.or_else(|| {
             let undecided = unicode_bidi::get_base_direction(text) == unicode_bidi::Direction::Mixed;
-            (undecided && shaper.right_to_left).then(Level::rtl)
+            (undecided && shaper.right_to_left && !style.figures).then(Level::rtl)
         });
-        let bidi = BidiInfo::new(text, base);
+        let mut bidi = BidiInfo::new(text, base);
+        if style.figures {
+            figures(text).into_iter().for_each(|figure| keep_in_order(&mut bidi.levels[figure]));
+        }
         let segments = segments(shaper.library, text, style.weight);
         Paragraph { shaper, text, style, bidi, segments }
     }
@@ -266,6 +277,13 @@ impl<'a> Paragraph<'a> {
 fn drawn(text: &str) -> Cow<'_, str> {
     const MINUS: char = '\u{2212}';
     if text.contains(MINUS) { text.replace(MINUS, "\u{2013}").into() } else { text.into() }
+}
+
+/// Gives a stretch one level, that of left to right.
+fn keep_in_order(levels: &mut [Level]) {
+    let deepest = levels.iter().copied().max().unwrap_or(Level::ltr());
+    let level = if deepest.is_rtl() { Level::new(deepest.number() + 1).unwrap_or(deepest) } else { deepest };
+    levels.fill(level);
 }
 
 /// Puts an empty glyph (what the Arabic files have for U+200C) beside a ligature for each further letter in it.
@@ -506,6 +524,40 @@ mod tests {
         assert_eq!(width("ليلى", spaced), width("ليلى", Style::REGULAR));
         let difference = width("abc", spaced) - width("abc", Style::REGULAR);
         assert!((difference - 0.2).abs() < 0.001, "between letters only: {difference}");
+    }
+
+    /// The characters as they stand on paper, from left to right.
+    fn seen(language: &str, style: Style, text: &str) -> String {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), language);
+        let line = Paragraph::new(&shaper, text, style, None).line(0..text.len());
+        let glyphs = line.runs.iter().flat_map(|run| run.glyphs.iter().map(move |glyph| (run, glyph)));
+        glyphs.map(|(run, glyph)| &run.text[glyph.text_range.clone()]).collect()
+    }
+
+    #[test]
+    fn numbers_keep_their_sign_groups_and_percent_in_place_among_letters_read_from_the_right() {
+        for (text, expected) in [
+            ("-45.00", "-45.00"),
+            ("−45.00 SAR", "−45.00 SAR"),
+            ("15 %", "15 %"),
+            ("+966 11 234 5678", "+966 11 234 5678"),
+            ("−40.00 ر.س", "س.ر −40.00"),
+            ("خصم 10 %", "10 % مصخ"),
+            ("رقم 300 012 345", "300 012 345 مقر"),
+            // A house and a postcode are two numbers.
+            ("شارع 12 11564", "11564 12 عراش"),
+            ("من 3 - 5", "5 - 3 نم"),
+        ] {
+            assert_eq!(seen("ar", Style::REGULAR.figures(), text), expected);
+            assert_eq!(seen("ar", Style::BOLD.figures(), text), expected);
+        }
+        assert_eq!(seen("ar", Style::REGULAR, "-45.00"), "45.00-", "what the style is for");
+    }
+
+    #[test]
+    fn numbers_with_a_foreign_currency_keep_their_sign_also_on_an_english_page() {
+        assert_eq!(seen("en", Style::REGULAR.figures(), "−40.00 ر.س"), "س.ر −40.00");
+        assert_eq!(seen("en", Style::REGULAR.figures(), "a-40 b −5 %"), "a-40 b −5 %");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::shape::{Line, Paragraph, Shaper, Style, single_line};
 /// Rounding slack when a width is compared with its box, in em.
 const SLACK: f32 = 0.001;
 
+/// How far the baseline lies below the middle of a line, in em: ascent and descent of Noto Sans, centred.
+pub(crate) const BASELINE: f32 = 0.36;
+
 /// How much smaller letters may get to save a line.
 const WORTH_A_LINE: f32 = 0.85;
 
@@ -54,6 +57,46 @@ impl Block {
     pub(crate) fn height(&self) -> f32 {
         self.lines.len() as f32 * self.leading
     }
+
+    /// How far the baseline of the first line lies below the top, in points.
+    pub(crate) fn baseline(&self) -> f32 {
+        self.leading / 2.0 + BASELINE * self.size
+    }
+}
+
+/// How wide `text` is on one line, in em.
+pub(crate) fn natural(shaper: &Shaper, text: &str, style: Style) -> f32 {
+    let text = single_line(text);
+    Paragraph::new(shaper, &text, style, None).line(0..text.len()).width
+}
+
+/// Sets `text` on one line, made smaller down to `smallest` where that saves it from being broken, and on as many
+/// lines as it takes where it does not: figures and names that must neither be cut nor run over.
+pub(crate) fn snug(
+    shaper: &Shaper,
+    text: &str,
+    style: Style,
+    width: f32,
+    (size, smallest): (f32, f32),
+    leading: f32,
+) -> Block {
+    let needed = natural(shaper, text, style);
+    let size = if needed * size > width { (width / needed).clamp(smallest, size) } else { size };
+    fit(shaper, text, style, Fit::flowing(width, size, leading))
+}
+
+/// Sets `text` on as many lines as it takes, made smaller down to `smallest` where that saves a word from being broken.
+pub(crate) fn whole_words(
+    shaper: &Shaper,
+    text: &str,
+    style: Style,
+    width: f32,
+    (size, smallest): (f32, f32),
+    leading: f32,
+) -> Block {
+    let longest = text.split_whitespace().map(|word| natural(shaper, word, style)).fold(0.0, f32::max);
+    let size = if longest * size > width { (width / longest).clamp(smallest, size) } else { size };
+    fit(shaper, text, style, Fit::flowing(width, size, leading))
 }
 
 /// Sets `text` into the box: at the largest size at which whole words fit; at the smallest, words are broken and
@@ -338,6 +381,30 @@ mod tests {
         let text = "Bags larger than A4 have to be left in the cloakroom. ".repeat(40);
         let block = set(&text, Fit::flowing(120.0, 8.0, 1.4));
         assert_eq!(lines(&block).join(" "), text.trim());
+    }
+
+    #[test]
+    fn what_must_stay_on_one_line_gets_smaller_and_is_never_cut() {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), "en");
+        let set = |text| snug(&shaper, text, Style::REGULAR, 60.0, (9.0, 5.5), 1.4);
+        assert_eq!((lines(&set("1,250.00")), set("1,250.00").size), (vec!["1,250.00".into()], 9.0));
+        let long = set("99,999,999,999.999");
+        assert_eq!(lines(&long), ["99,999,999,999.999"]);
+        assert!(long.size < 9.0 && long.size > 5.5, "{}", long.size);
+        let longer = set("99,999,999,999,999,999,999,999.999");
+        assert_eq!(
+            (lines(&longer).concat().as_str(), longer.size),
+            ("99,999,999,999,999,999,999,999.999", 5.5)
+        );
+        assert!(widest(&longer) <= 60.05);
+    }
+
+    #[test]
+    fn a_long_word_makes_a_name_smaller_and_its_words_still_wrap() {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), "en");
+        let block = whole_words(&shaper, "Philharmonikerin Schmidt", Style::BOLD, 80.0, (12.0, 6.0), 1.4);
+        assert_eq!(lines(&block), ["Philharmonikerin", "Schmidt"]);
+        assert!(block.size < 12.0, "{}", block.size);
     }
 
     #[test]
