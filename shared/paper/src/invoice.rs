@@ -21,8 +21,9 @@ use crate::wrap::{Block, Fit, fit, natural, snug, whole_words};
 /// What an invoice or a credit note says. Every text is printed as given, in one line or wrapped; none may carry
 /// markup.
 ///
-/// No text is cut, however long: names and descriptions wrap, amounts are set smaller. Characters of scripts without a
-/// font show as boxes. An empty text prints nothing.
+/// No text is cut, however long: names and descriptions wrap, amounts are set smaller. (Only the footer, which repeats
+/// what is said above, and a label over the lines that takes more than three lines end in an ellipsis.) Characters of
+/// scripts without a font show as boxes. An empty text prints nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Invoice<'a> {
     /// Language of the document as a BCP 47 tag (`en`, `de`, `ar`): read out by screen readers, picks local letter

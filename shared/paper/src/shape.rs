@@ -22,7 +22,7 @@ pub(crate) struct Style {
     /// Extra space after each letter, in em. Scripts whose letters touch ignore it.
     pub(crate) tracking: f32,
     /// Whether a number keeps its sign, its groups and its percent sign in place between letters that read from the
-    /// right. By the rules of Unicode alone "-45.00" ends in its sign there, and "19 %" begins with it.
+    /// right, and on one line. By the rules of Unicode alone "-45.00" ends in its sign there, and "19 %" begins with it.
     pub(crate) figures: bool,
 }
 
@@ -540,6 +540,8 @@ mod tests {
             ("-45.00", "-45.00"),
             ("−45.00 SAR", "−45.00 SAR"),
             ("15 %", "15 %"),
+            ("€ 5.00", "€ 5.00"),
+            ("−₪5.00", "−₪5.00"),
             ("+966 11 234 5678", "+966 11 234 5678"),
             ("−40.00 ر.س", "س.ر −40.00"),
             ("خصم 10 %", "10 % مصخ"),

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use unicode_linebreak::linebreaks;
 
+use crate::figures::figures;
 use crate::shape::{Line, Paragraph, Shaper, Style, single_line};
 
 /// Rounding slack when a width is compared with its box, in em.
@@ -193,7 +194,11 @@ impl<'a> Measure<'a> {
             }
         }
         clusters.push((text.len(), before));
-        let opportunities = linebreaks(text).map(|(offset, _)| offset).collect();
+        // A number and its percent sign stay on one line, as far as one line holds them.
+        let kept = if paragraph.style().figures { figures(text) } else { Vec::new() };
+        let within = |offset: usize| kept.iter().any(|figure| figure.start < offset && offset < figure.end);
+        let opportunities =
+            linebreaks(text).map(|(offset, _)| offset).filter(|offset| !within(*offset)).collect();
         Measure { text, clusters, opportunities }
     }
 
@@ -397,6 +402,14 @@ mod tests {
             ("99,999,999,999,999,999,999,999.999", 5.5)
         );
         assert!(widest(&longer) <= 60.05);
+    }
+
+    #[test]
+    fn a_number_is_not_parted_from_its_percent_sign() {
+        let shaper = Shaper::new(Library::embedded().expect("fonts"), "en");
+        let set = |style| fit(&shaper, "exempt 12.5 %", style, Fit::flowing(66.0, 10.0, 1.4));
+        assert_eq!(lines(&set(Style::REGULAR)), ["exempt 12.5", "%"], "what the style is for");
+        assert_eq!(lines(&set(Style::REGULAR.figures())), ["exempt", "12.5 %"]);
     }
 
     #[test]

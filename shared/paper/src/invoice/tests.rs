@@ -305,7 +305,7 @@ fn a_column_without_a_figure_is_left_out() {
 
 #[test]
 fn amounts_of_any_size_stay_on_one_line() {
-    let huge = "99,999,999,999.999 KWD";
+    let huge = "−99,999,999,999.999 KWD";
     let line = InvoiceLine { unit_price: huge, amount: huge, discount: None, ..LINE };
     let tax = Tax { label: "Tax on everything there is 5 %", base: huge, amount: huge };
     let totals = Totals {
@@ -347,6 +347,17 @@ fn an_invoice_with_nothing_but_empty_texts_renders() {
 }
 
 #[test]
+fn letters_without_a_font_do_not_stop_the_invoice() {
+    let line =
+        InvoiceLine {
+            description: "東京 Jazz 🎷", detail: Some("\u{10FFFF}\u{0}"), quantity: "🎷", ..LINE
+        };
+    let pdf =
+        invoice(&Invoice { lines: &[line], number: "\u{202E}7\u{2066}", payment: Some("💳"), ..INVOICE });
+    assert_eq!(pages(&pdf.expect("renders")), 1);
+}
+
+#[test]
 fn long_notes_and_addresses_run_on_and_none_is_lost() {
     let notes = "One more rule that nobody reads to its end, however long it gets.\n".repeat(200);
     let address = vec!["Sveavägen 24"; 90];
@@ -385,6 +396,13 @@ fn a_screen_reader_finds_one_table_of_lines_and_one_of_sums_however_many_pages()
     assert_eq!(count(&pdf, "/S/TR"), 1 + 100 + 9);
     // Five heads of columns, then three over the rows of tax: a repeated head is not read out.
     assert_eq!(count(&pdf, "/Scope/Column"), 5 + 3);
+    // Children are objects ("36 0 R"); a bare number would be a text that stands in no cell.
+    let text = String::from_utf8_lossy(&pdf);
+    for table in text.split("/S/Table").skip(1) {
+        let children = table.split("/K[").nth(1).and_then(|rest| rest.split(']').next()).expect("children");
+        let words: Vec<&str> = children.split_whitespace().collect();
+        assert!(words.chunks(3).all(|child| child.last() == Some(&"R")), "{children}");
+    }
 }
 
 proptest! {

@@ -110,12 +110,16 @@ fn columns(shaper: &Shaper, rows: &[Row<'_>]) -> Columns {
     let amounts = widest(&mut figures().map(|row| row.amount));
     let labels = widest(&mut figures().map(|row| row.label)) * SIZE;
     let size = (WIDEST / bases.max(amounts)).clamp(SMALLEST, SIZE);
-    let width = |needed: f32| (needed * size).clamp(64.0, WIDEST) + 1.0;
+    let heads = || rows.iter().filter(|row| row.look == Look::Head);
+    let base_head = widest(&mut heads().filter_map(|row| row.base)) * SMALL;
+    let amount_head = widest(&mut heads().map(|row| row.amount)) * SMALL;
+    let width = |needed: f32, head: f32| (needed * size).max(head).clamp(64.0, WIDEST) + 1.0;
     let taxed = rows.iter().any(|row| row.base.is_some());
 
     let right = LEFT + ACROSS - INSET;
-    let amount = (right - width(amounts), width(amounts));
-    let base = taxed.then(|| (amount.0 - GAP - width(bases), width(bases)));
+    let (amounts, bases) = (width(amounts, amount_head), width(bases, base_head));
+    let amount = (right - amounts, amounts);
+    let base = taxed.then_some((amount.0 - GAP - bases, bases));
     let edge = base.map_or(amount.0, |(x, _)| x) - GAP;
     let label = labels.clamp(110.0, 190.0);
     Columns { label: (edge - label, label), base, amount, size }
