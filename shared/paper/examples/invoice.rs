@@ -425,6 +425,43 @@ const ARABIC_PAGES: Invoice<'static> = Invoice {
     ..ARABIC
 };
 
+/// What hardly fits: the largest amounts on a page read from the right, long and mixed texts, letters without a font.
+const EXTREME: Invoice<'static> = Invoice {
+    labels: InvoiceLabels::ARABIC,
+    seller: Party {
+        name: "Gesellschaft zur Förderung spätantiker Mosaikkunst 東京 🎷 مؤسسة الرياض للثقافة والفنون والموسيقى",
+        ..ARABIC.seller
+    },
+    lines: &[
+        InvoiceLine {
+            description: "Guest performance, Layla ليلى (VIP) at the piano, مع أوركسترا القاهرة السيمفونية بقيادة المايسترو Ahmed El-Saedi، على المسرح الكبير، a programme of works by Omar Khairat, Gamal Abdel-Rahim and Aziz El-Shawan, followed by a reception for the guests of honour 🎉 in the foyer, and a guided tour",
+            unit_price: "99,999,999,999.999 KWD",
+            amount: "-99,999,999,999.999 KWD",
+            tax: "معفاة من الضريبة 0 %",
+            quantity: "1,000,000",
+            discount: Some(Fact {
+                label: "خصم −12.5 % for early birds", value: "−12,499,999,999.999 د.ك"
+            }),
+            ..ARABIC.lines[0]
+        },
+        ARABIC.lines[2],
+    ],
+    totals: Totals {
+        subtotal: Some("99,999,999,999.999 KWD"),
+        discount: Some("−12,499,999,999.999 د.ك"),
+        taxes: &[Tax {
+            label: "ضريبة القيمة المضافة 15 %",
+            base: "99,999,999,999.999 KWD",
+            amount: "-15,000,000,000.000 KWD",
+        }],
+        rounding: Some("€ -0.01"),
+        total: "99,999,999,999.999 د.ك",
+        due: Some("99,999,999,999.999 KWD"),
+        ..ARABIC.totals
+    },
+    ..ARABIC
+};
+
 /// The first `count` of the lines repeated without end.
 fn repeated(lines: &[InvoiceLine<'static>], count: usize) -> &'static [InvoiceLine<'static>] {
     lines.iter().copied().cycle().take(count).collect::<Vec<_>>().leak()
@@ -451,6 +488,7 @@ fn samples() -> Vec<(&'static str, Invoice<'static>)> {
         ),
         ("reverse_charge", REVERSE_CHARGE),
         ("minimal", MINIMAL),
+        ("extreme", EXTREME),
     ]
 }
 
