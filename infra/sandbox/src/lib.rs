@@ -11,10 +11,16 @@
 //! | [`stripe`] | payments: payment intents, charges, refunds, events, signed webhooks, the page where a buyer pays |
 //! | [`mail`] | SES v2: takes mail by SendEmail, and shows what was sent |
 
+mod events;
 pub mod mail;
+mod page;
 mod random;
+mod sandbox;
 mod storage;
 pub mod stripe;
+mod switches;
+mod trouble;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -8,6 +8,8 @@ use super::form::Form;
 use super::intent::{Confirmation, Intent, Status, TEXTS};
 use super::store::{self, Cut, Table};
 use super::{Work, find};
+use crate::events;
+use crate::switches::Switches;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -359,6 +361,11 @@ fn refund(work: &mut Work<'_>, form: &Form) -> Result<Value> {
     let mut metadata = Default::default();
     form.merge_metadata(&mut metadata)?;
     let made = intent.refund(amount, reason, metadata, work.now, &work.stripe.options.base_url);
+    if let Ok(at) = made
+        && work.stripe.sandbox.take(Switches::take_refund_failure)
+    {
+        intent.fail_refund(at)?;
+    }
     // A refund that fails is answered as it looked at first: the failure is news for later.
     let first = intent.happenings.iter().find(|happening| happening.kind == "refund.created");
     let mut object = first.map(|happening| happening.object.clone()).unwrap_or_default();
@@ -399,7 +406,10 @@ fn read(work: &Work<'_>, table: Table, id: &str, expand: &[&str]) -> Result<Valu
     let base_url = &work.stripe.options.base_url;
     let missing = |what| Error::no_such(what, id, "id");
     let (intent, mut object) = match table {
-        Table::Event => return Ok(store::event(work.tx, id)?.ok_or_else(|| missing("event"))?.body),
+        Table::Event => {
+            let event = events::one(work.tx, id)?.ok_or_else(|| missing("event"))?;
+            return Ok(store::shown(event).body);
+        }
         Table::Payment => {
             let intent = find(work.tx, id)?;
             let object = intent.show(base_url);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::trouble::Trouble;
+
 /// A refusal as Stripe answers it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{status} {kind}: {message}")]
@@ -101,20 +103,26 @@ impl Error {
     }
 }
 
+impl From<Trouble> for Error {
+    fn from(cause: Trouble) -> Self {
+        Self::internal(cause)
+    }
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(cause: rusqlite::Error) -> Self {
-        Self::internal(format_args!("payment store: {cause}"))
+        Trouble::from(cause).into()
     }
 }
 
 impl From<serde_json::Error> for Error {
     fn from(cause: serde_json::Error) -> Self {
-        Self::internal(format_args!("payment store: {cause}"))
+        Trouble::from(cause).into()
     }
 }
 
 impl From<getrandom::Error> for Error {
     fn from(cause: getrandom::Error) -> Self {
-        Self::internal(format_args!("randomness: {cause}"))
+        Trouble::from(cause).into()
     }
 }

@@ -10,9 +10,7 @@
 //! | `card` | the test cards and what each does |
 //! | `api` | the endpoints: parameters in, objects out |
 //! | `wire` | [`router`]: keys, idempotency, faults, answers as Stripe spells them |
-//! | `webhooks` | deliveries: signatures, repetitions, order, persistence |
 //! | `page` | the pay page |
-//! | `switches` | [`Switches`]: how it misbehaves when told to |
 //! | `store` | what is kept |
 //! | `form` | form-encoded parameters with nested keys |
 //! | `error` | [`Error`] |
@@ -32,28 +30,25 @@ mod form;
 mod intent;
 mod page;
 mod store;
-mod switches;
-mod webhooks;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
-use tokio::task::AbortHandle;
 
+pub use crate::events::Event;
+pub use crate::switches::{SignWith, Switches};
 pub use error::{Error, Result};
 pub use intent::Status;
-pub use store::Event;
-pub use switches::{SignWith, Switches};
 pub use wire::router;
 
-use crate::{Clock, Storage, storage};
+use crate::sandbox::{Letter, Sandbox, Terms, hmac_hex};
+use crate::{Clock, Storage, events};
 use card::Card;
 use intent::{Confirmation, Intent};
 use store::{Cause, Cut, Table};
-use webhooks::Schedule;
 
 /// What the sandbox is told about the world.
 #[derive(Clone)]
@@ -167,15 +162,10 @@ impl From<&Intent> for Payment {
 /// nothing.
 pub struct Stripe {
     options: StripeOptions,
-    webhook_url: Mutex<Option<String>>,
-    store: Mutex<Connection>,
-    switches: Mutex<Switches>,
-    schedule: Mutex<Schedule>,
+    sandbox: Arc<Sandbox>,
     /// The idempotency keys of calls that are not answered yet.
     in_flight: Mutex<BTreeSet<String>>,
-    page: page::Page,
-    bell: Arc<tokio::sync::Notify>,
-    deliveries: Mutex<Option<AbortHandle>>,
+    page: crate::page::Page,
 }
 
 impl Stripe {
@@ -186,25 +176,9 @@ impl Stripe {
     /// Status 500 if the file cannot be opened, is no store, or belongs to a running process; if the HTTP client
     /// cannot be made; or if this is called outside of a tokio runtime.
     pub fn open(storage: &Storage, options: StripeOptions) -> Result<Arc<Self>> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(Error::internal)?;
-        let store = storage::open(storage, store::SCHEMA)?;
-        let schedule = Schedule::of(store::undelivered(&store)?);
-        let client = webhooks::client(&options)?;
-        let stripe = Arc::new(Self {
-            webhook_url: Mutex::new(options.webhook_url.clone()),
-            options,
-            store: Mutex::new(store),
-            switches: Mutex::default(),
-            schedule: Mutex::new(schedule),
-            in_flight: Mutex::default(),
-            page: page::Page::new().map_err(Error::internal)?,
-            bell: Arc::default(),
-            deliveries: Mutex::default(),
-        });
-        // The task holds no strong reference, or nothing would ever be dropped.
-        let task = webhooks::deliver(Arc::downgrade(&stripe), Arc::clone(&stripe.bell), client);
-        *lock(&stripe.deliveries) = Some(runtime.spawn(task).abort_handle());
-        Ok(stripe)
+        let sandbox = Sandbox::open(storage, store::SCHEMA, terms(&options))?;
+        let page = page::page().map_err(Error::internal)?;
+        Ok(Arc::new(Self { options, sandbox, in_flight: Mutex::default(), page }))
     }
 
     /// Up to `most` payments after the first `skip`, newest first.
@@ -212,7 +186,7 @@ impl Stripe {
     /// # Errors
     /// If the store fails.
     pub fn payments(&self, skip: u32, most: u32) -> Result<Vec<Payment>> {
-        let store = lock(&self.store);
+        let store = self.sandbox.store();
         let ids = store::list(&store, Table::Payment, &Cut { skip, most, ..Cut::default() })?;
         let payments = ids.iter().map(|id| store::payment(&store, id));
         payments
@@ -225,7 +199,7 @@ impl Stripe {
     /// # Errors
     /// Status 404 if there is none with this identifier.
     pub fn payment(&self, id: &str) -> Result<Payment> {
-        find(&lock(&self.store), id).map(|intent| Payment::from(&intent))
+        find(&self.sandbox.store(), id).map(|intent| Payment::from(&intent))
     }
 
     /// Pays as a buyer would, with a test payment method such as `pm_card_visa`.
@@ -276,9 +250,8 @@ impl Stripe {
     /// # Errors
     /// If the store fails.
     pub fn events(&self, payment: Option<&str>, skip: u32, most: u32) -> Result<Vec<Event>> {
-        let store = lock(&self.store);
-        let ids = store::list(&store, Table::Event, &Cut { skip, most, payment, ..Cut::default() })?;
-        ids.iter().filter_map(|id| store::event(&store, id).transpose()).collect()
+        let events = events::list(&self.sandbox.store(), payment, skip, most)?;
+        Ok(events.into_iter().map(store::shown).collect())
     }
 
     /// Delivers an event now, whether it was delivered before or is held back.
@@ -286,11 +259,8 @@ impl Stripe {
     /// # Errors
     /// Status 404 for an unknown event.
     pub fn redeliver(&self, event: &str) -> Result<()> {
-        let sequence = store::event_sequence(&lock(&self.store), event)?;
-        let sequence = sequence.ok_or_else(|| Error::no_such("event", event, "id"))?;
-        lock(&self.schedule).ask(sequence);
-        self.bell.notify_one();
-        Ok(())
+        let found = self.sandbox.redeliver(event)?;
+        if found { Ok(()) } else { Err(Error::no_such("event", event, "id")) }
     }
 
     /// How many events are still to be delivered.
@@ -298,14 +268,13 @@ impl Stripe {
     /// # Errors
     /// If the store fails.
     pub fn undelivered(&self) -> Result<u64> {
-        let store = lock(&self.store);
-        Ok(store.query_row("SELECT count(*) FROM event WHERE delivered IS NULL", [], |row| row.get(0))?)
+        Ok(self.sandbox.undelivered()?)
     }
 
     /// How it misbehaves now.
     #[must_use]
     pub fn switches(&self) -> Switches {
-        lock(&self.switches).clone()
+        self.sandbox.switches()
     }
 
     /// Changes how it misbehaves.
@@ -313,20 +282,12 @@ impl Stripe {
     /// # Errors
     /// Status 400, with nothing changed, if a value is out of the bounds that [`Switches`] states.
     pub fn switch(&self, change: impl FnOnce(&mut Switches)) -> Result<Switches> {
-        let mut switches = lock(&self.switches);
-        let mut changed = switches.clone();
-        change(&mut changed);
-        changed.check()?;
-        switches.clone_from(&changed);
-        drop(switches);
-        self.bell.notify_one();
-        Ok(changed)
+        self.sandbox.switch(change).map_err(Error::invalid)
     }
 
     /// Sets where events are delivered from now on, those waiting included.
     pub fn set_webhook_url(&self, url: Option<String>) {
-        *lock(&self.webhook_url) = url;
-        self.bell.notify_one();
+        self.sandbox.set_webhook_url(url);
     }
 
     /// Pays with a card, unless a switch declines it.
@@ -357,34 +318,56 @@ impl Stripe {
 
     /// Runs one operation in one transaction. A refusal that is an outcome, such as a decline, is kept as well.
     fn transact<T>(&self, cause: Cause<'_>, operation: impl FnOnce(&mut Work<'_>) -> Result<T>) -> Result<T> {
-        let mut store = lock(&self.store);
+        let mut store = self.sandbox.store();
         let tx = store.transaction()?;
-        let mut work = Work { stripe: self, tx: &tx, cause, now: self.now(), events: Vec::new() };
+        let mut work = Work { stripe: self, tx: &tx, cause, now: self.sandbox.now(), events: Vec::new() };
         let outcome = operation(&mut work);
         let events = work.events;
         if outcome.is_ok() || outcome.as_ref().is_err_and(Error::acted) {
             tx.commit()?;
-            if !events.is_empty() {
-                let switches = lock(&self.switches).clone();
-                lock(&self.schedule).add(&events, &switches)?;
-                self.bell.notify_one();
-            }
+            self.sandbox.announce(&events)?;
         }
         outcome
     }
+}
 
-    /// Seconds since 1970.
-    fn now(&self) -> i64 {
-        (self.options.clock)().div_euclid(1_000)
+/// How Stripe delivers.
+fn terms(options: &StripeOptions) -> Terms {
+    let signing = options.clone();
+    Terms {
+        webhook_url: options.webhook_url.clone(),
+        clock: Arc::clone(&options.clock),
+        concurrency: options.concurrency,
+        retry_first: options.retry_first,
+        retry_most: options.retry_most,
+        delivery_timeout: options.delivery_timeout,
+        user_agent: "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        write: Box::new(move |event, _, sign_with| {
+            let body = wire::pretty(&event.body);
+            let headers = vec![
+                ("content-type", "application/json; charset=utf-8".into()),
+                ("cache-control", "no-cache".into()),
+                ("stripe-signature", sign(&signing, sign_with, &body)),
+            ];
+            Letter { headers, body }
+        }),
     }
 }
 
-impl Drop for Stripe {
-    fn drop(&mut self) {
-        if let Some(task) = lock(&self.deliveries).take() {
-            task.abort();
-        }
-    }
+/// The `Stripe-Signature` header: the time in seconds, and per secret an HMAC over time, dot and body.
+fn sign(options: &StripeOptions, with: SignWith, body: &str) -> String {
+    let now = (options.clock)().div_euclid(1_000);
+    let current = Some(options.webhook_secret.as_str());
+    let previous = options.previous_webhook_secret.as_deref();
+    let secrets = match with {
+        SignWith::Current => [current, None],
+        SignWith::Previous => [None, previous],
+        SignWith::Both => [current, previous],
+        SignWith::Wrong => [Some(crate::sandbox::WRONG_SECRET), None],
+    };
+    let signatures = secrets.into_iter().flatten();
+    let signatures = signatures.map(|secret| format!(",v1={}", hmac_hex(secret, &format!("{now}.{body}"))));
+    format!("t={now}{}", signatures.collect::<String>())
 }
 
 /// One operation under way.
@@ -410,15 +393,10 @@ impl Work<'_> {
     /// The decline that a switch puts in the card's place, used up if the payment would have gone on otherwise.
     fn decline(&self, intent: &Intent) -> Option<card::Decline> {
         let pays = intent.unpaid() && intent.card().is_some_and(|card| card.declines().is_none());
-        (pays && lock(&self.stripe.switches).take_decline()).then_some(card::GENERIC)
+        (pays && self.stripe.sandbox.take(Switches::take_decline)).then_some(card::GENERIC)
     }
 }
 
 fn find(db: &Connection, id: &str) -> Result<Intent> {
     store::payment(db, id)?.ok_or_else(|| Error::no_such("payment_intent", id, "intent"))
-}
-
-/// A panic in another thread leaves what is locked usable: its transaction was rolled back on the way.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,38 +4,22 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use minijinja::{Environment, context};
+use minijinja::context;
 use reqwest::Url;
 
 use super::card::Card;
-use super::error::{Error, Result};
+use super::error::Error;
 use super::form::Form;
 use super::intent::{Intent, Status};
-use super::{Stripe, find, lock};
+use super::{Stripe, find};
+use crate::page::{HEADERS, Page, major};
 
 /// The page's template.
-pub(crate) struct Page(Environment<'static>);
-
-impl Page {
-    pub(crate) fn new() -> std::result::Result<Self, minijinja::Error> {
-        let mut environment = Environment::new();
-        environment.add_template("pay.html", include_str!("pay.html"))?;
-        Ok(Self(environment))
-    }
+pub(crate) fn page() -> Result<Page, minijinja::Error> {
+    Page::new(include_str!("pay.html"))
 }
-
-/// No scripts, nothing from elsewhere, in nobody's frame, and the client secret in no referrer.
-const HEADERS: [(HeaderName, &str); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    ),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CACHE_CONTROL, "no-store"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-];
 
 /// A buyer at the page.
 struct Visit {
@@ -45,8 +29,8 @@ struct Visit {
 
 impl Visit {
     /// Lets in who knows the client secret. A wrong one looks like a payment that is not there.
-    fn begin(stripe: &Stripe, id: &str, form: &Form) -> Result<Self> {
-        let intent = find(&lock(&stripe.store), id)?;
+    fn begin(stripe: &Stripe, id: &str, form: &Form) -> super::Result<Self> {
+        let intent = find(&stripe.sandbox.store(), id)?;
         if form.get("client_secret") != Some(&intent.client_secret) {
             return Err(Error::no_such("payment_intent", id, "intent"));
         }
@@ -152,8 +136,7 @@ fn render(stripe: &Stripe, visit: &Visit, status: StatusCode, alert: Option<&str
     };
     let back = visit.return_url.as_ref().map(|_| visit.onward(word));
     let shop = visit.return_url.as_ref().and_then(Url::host_str);
-    html(
-        stripe,
+    stripe.page.html(
         status,
         &context! {
             step,
@@ -178,43 +161,5 @@ fn refuse(stripe: &Stripe, error: &Error) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let alert =
         if status == StatusCode::NOT_FOUND { "This payment link is not valid." } else { &error.message };
-    html(stripe, status, &context! { step => "refused", alert })
-}
-
-fn html(stripe: &Stripe, status: StatusCode, context: &minijinja::Value) -> Response {
-    match stripe.page.0.get_template("pay.html").and_then(|template| template.render(context)) {
-        Ok(page) => {
-            (status, HEADERS, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "the pay page cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
-}
-
-/// Currencies Stripe counts in whole units, and in thousandths; all others it counts in hundredths.
-const WHOLE: [&str; 15] =
-    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
-const THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
-
-/// An amount in major units, as people write it: 2450 of eur is `24.50`.
-fn major(amount: i64, currency: &str) -> String {
-    let digits = if WHOLE.contains(&currency) {
-        0
-    } else if THOUSANDTHS.contains(&currency) {
-        3
-    } else {
-        2
-    };
-    let unit = 10_i64.pow(digits);
-    let mut whole = (amount / unit).to_string();
-    // A thin space between thousands.
-    for at in (1..whole.len()).rev().filter(|at| (whole.len() - at).is_multiple_of(3)).collect::<Vec<_>>() {
-        whole.insert(at, '\u{2009}');
-    }
-    match usize::try_from(digits) {
-        Ok(width @ 1..) => format!("{whole}.{:0width$}", amount % unit),
-        _ => whole,
-    }
+    stripe.page.html(status, &context! { step => "refused", alert })
 }

@@ -1,16 +1,16 @@
-//! Payments, events and idempotent answers in SQLite.
+//! Payments and idempotent answers in SQLite; events are kept by [`crate::events`].
 
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use serde_json::{Value, json};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use serde_json::json;
 
 use super::error::{Error, Result};
 use super::intent::Intent;
+use crate::events::{self, Event};
 
 /// How long the answer to an idempotent call is kept, in seconds.
 const REMEMBERED: i64 = 86_400;
 
-/// Sequences order lists, newest first, and are never used twice (AUTOINCREMENT). `delivered` is when the webhook
-/// was, in milliseconds.
+/// Sequences order lists, newest first, and are never used twice (AUTOINCREMENT).
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS payment (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
@@ -23,41 +23,10 @@ CREATE TABLE IF NOT EXISTS refund (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, payment TEXT NOT NULL,
   created INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS refund_payment ON refund(payment);
-CREATE TABLE IF NOT EXISTS event (
-  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
-  kind TEXT NOT NULL, payment TEXT NOT NULL, delivered INTEGER, attempts INTEGER NOT NULL DEFAULT 0, status INTEGER,
-  trouble TEXT, body TEXT NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS event_undelivered ON event(sequence) WHERE delivered IS NULL;
-CREATE INDEX IF NOT EXISTS event_payment ON event(payment);
 CREATE TABLE IF NOT EXISTS idempotency (
   key TEXT PRIMARY KEY, created INTEGER NOT NULL, fingerprint TEXT NOT NULL, status INTEGER NOT NULL,
   request TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS idempotency_created ON idempotency(created);";
-
-/// An event and how its delivery goes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// Stripe's identifier, `evt_…`.
-    pub id: String,
-    /// Such as `payment_intent.succeeded`.
-    pub kind: String,
-    /// The payment it is about.
-    pub payment: String,
-    /// Seconds since 1970.
-    pub created: i64,
-    /// When the receiver took it first, in milliseconds since 1970; `None` while it has not.
-    pub delivered_ms: Option<i64>,
-    /// How often it was sent, repetitions of one attempt not counted.
-    pub attempts: u32,
-    /// What the receiver answered last, an HTTP status.
-    pub status: Option<u16>,
-    /// Why the last attempt had no answer.
-    pub trouble: Option<String>,
-    /// The event object.
-    pub body: Value,
-}
-
-const EVENT: &str = "id, kind, payment, created, delivered, attempts, status, trouble, body";
 
 /// What a list is cut to: newest first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -152,8 +121,6 @@ pub(crate) fn save(
     for id in intent.refunds.iter().map(|refund| &refund.id) {
         refund.execute(params![id, intent.id, now])?;
     }
-    let mut insert =
-        tx.prepare_cached("INSERT INTO event (id, created, kind, payment, body) VALUES (?, ?, ?, ?, ?)")?;
     let mut sequences = Vec::with_capacity(happenings.len());
     for happening in happenings {
         let id = crate::random::id("evt_3")?;
@@ -168,7 +135,8 @@ pub(crate) fn save(
             "request": {"id": cause.request, "idempotency_key": cause.idempotency_key},
             "type": happening.kind,
         });
-        sequences.push(insert.insert(params![id, now, happening.kind, intent.id, body.to_string()])?);
+        let names = (id.as_str(), happening.kind, intent.id.as_str());
+        sequences.push(events::insert(tx, names, now, &body.to_string())?);
     }
     Ok(sequences)
 }
@@ -220,66 +188,14 @@ pub(crate) fn list(db: &Connection, table: Table, cut: &Cut<'_>) -> Result<Vec<S
     Ok(ids)
 }
 
-fn read_event(row: &Row<'_>) -> rusqlite::Result<(Event, String)> {
-    let event = Event {
-        id: row.get(0)?,
-        kind: row.get(1)?,
-        payment: row.get(2)?,
-        created: row.get(3)?,
-        delivered_ms: row.get(4)?,
-        attempts: row.get(5)?,
-        status: row.get(6)?,
-        trouble: row.get(7)?,
-        body: Value::Null,
-    };
-    Ok((event, row.get(8)?))
-}
-
-fn with_body((mut event, body): (Event, String)) -> Result<Event> {
-    event.body = serde_json::from_str(&body)?;
+/// An event as Stripe shows it: one that was delivered has no webhooks pending.
+pub(crate) fn shown(mut event: Event) -> Event {
     if event.delivered_ms.is_some()
         && let Some(object) = event.body.as_object_mut()
     {
         object.insert("pending_webhooks".into(), 0.into());
     }
-    Ok(event)
-}
-
-pub(crate) fn event(db: &Connection, id: &str) -> Result<Option<Event>> {
-    let mut read = db.prepare_cached(&format!("SELECT {EVENT} FROM event WHERE id = ?"))?;
-    read.query_row([id], read_event).optional()?.map(with_body).transpose()
-}
-
-pub(crate) fn event_at(db: &Connection, sequence: i64) -> Result<Option<Event>> {
-    let mut read = db.prepare_cached(&format!("SELECT {EVENT} FROM event WHERE sequence = ?"))?;
-    read.query_row([sequence], read_event).optional()?.map(with_body).transpose()
-}
-
-pub(crate) fn event_sequence(db: &Connection, id: &str) -> Result<Option<i64>> {
-    let mut read = db.prepare_cached("SELECT sequence FROM event WHERE id = ?")?;
-    Ok(read.query_row([id], |row| row.get(0)).optional()?)
-}
-
-/// The events nobody took yet, oldest first.
-pub(crate) fn undelivered(db: &Connection) -> Result<Vec<i64>> {
-    let mut read = db.prepare("SELECT sequence FROM event WHERE delivered IS NULL ORDER BY sequence")?;
-    Ok(read.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Notes an attempt to deliver.
-pub(crate) fn note_attempt(
-    tx: &Transaction<'_>,
-    sequence: i64,
-    delivered_ms: Option<i64>,
-    status: Option<u16>,
-    trouble: Option<&str>,
-) -> Result<()> {
-    tx.prepare_cached(
-        "UPDATE event SET attempts = attempts + 1, delivered = coalesce(delivered, ?2), status = ?3, trouble = ?4
-         WHERE sequence = ?1",
-    )?
-    .execute(params![sequence, delivered_ms, status, trouble])?;
-    Ok(())
+    event
 }
 
 pub(crate) fn remembered(db: &Connection, key: &str, now: i64) -> Result<Option<Remembered>> {

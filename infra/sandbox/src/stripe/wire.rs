@@ -1,13 +1,12 @@
 //! HTTP: keys, idempotency, faults, and answers as Stripe spells them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -18,9 +17,10 @@ use super::api::{self, Caller};
 use super::error::{Error, Result};
 use super::form::Form;
 use super::store::{self, Cause, Remembered};
-use super::switches::{Fault, Switches};
-use super::{Stripe, lock, page};
+use super::{Stripe, page};
 use crate::random;
+use crate::sandbox::lock;
+use crate::wire::{merge_switches, respond};
 
 /// Serves the API below `/v1/`, the pay page at `/pay/{payment_intent}`, and the switches at `/_switches` (GET shows
 /// them, POST changes those it names; JSON, see [`Switches`]). Mount it where [`super::StripeOptions::base_url`] says.
@@ -43,28 +43,10 @@ async fn show_switches(State(stripe): State<Arc<Stripe>>) -> Response {
 }
 
 async fn change_switches(State(stripe): State<Arc<Stripe>>, body: Bytes) -> Response {
-    match merge_switches(&stripe, &body) {
+    match merge_switches(&stripe.sandbox, &body) {
         Ok(switches) => axum::Json(switches).into_response(),
-        Err(error) => respond(error.status, error.body("req_none").to_string()),
+        Err(refusal) => respond(400, Error::invalid(refusal).body("req_none").to_string()),
     }
-}
-
-/// Changes the switches that a JSON object names, and leaves the others.
-fn merge_switches(stripe: &Stripe, body: &[u8]) -> Result<Switches> {
-    let refuse = |cause: serde_json::Error| Error::invalid(format!("Not the JSON of switches: {cause}"));
-    let given: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(refuse)?;
-    let mut outcome = Ok(());
-    let switches = stripe.switch(|switches| {
-        outcome = serde_json::to_value(&*switches).and_then(|mut all| {
-            if let Some(all) = all.as_object_mut() {
-                all.extend(given);
-            }
-            *switches = serde_json::from_value(all)?;
-            Ok(())
-        });
-    })?;
-    outcome.map_err(refuse)?;
-    Ok(switches)
 }
 
 /// One API call as it came.
@@ -120,17 +102,11 @@ async fn answer(
 }
 
 async fn serve(stripe: &Stripe, call: &Call<'_>) -> Response {
-    let fault = lock(&stripe.switches).take_fault();
-    match fault {
-        Some(Fault::Fail(status)) => {
-            let error = switched_off(status);
-            return respond(status, error.body(&call.request).to_string());
-        }
-        Some(Fault::Hang(ms)) => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            return respond(504, switched_off(504).body(&call.request).to_string());
-        }
-        _ => {}
+    let fault = stripe.sandbox.take_fault();
+    if let Some(fault) = fault
+        && let Some(status) = fault.before().await
+    {
+        return respond(status, switched_off(status).body(&call.request).to_string());
     }
     // Held until the answer is on its way, or the caller has hung up.
     let key = call.headers.get("idempotency-key").and_then(|key| key.to_str().ok()).filter(|_| call.post);
@@ -150,17 +126,15 @@ async fn serve(stripe: &Stripe, call: &Call<'_>) -> Response {
         }
         Answer { status: error.status, body: pretty(&error.body(&call.request)), first: None }
     });
-    match fault {
-        Some(Fault::Delay(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        Some(Fault::Lose) => return lost(answer.body.len()),
-        _ => {}
-    }
     let mut response = respond(answer.status, answer.body);
     if let Some(first) = answer.first.and_then(|first| HeaderValue::from_str(&first).ok()) {
         response.headers_mut().insert("original-request", first);
         response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
     }
-    response
+    match fault {
+        Some(fault) => fault.after(response).await,
+        None => response,
+    }
 }
 
 fn switched_off(status: u16) -> Error {
@@ -279,19 +253,4 @@ impl Drop for InFlight<'_> {
 /// As Stripe does, with line breaks: whoever checks a signature must not rely on one spelling of JSON.
 pub(crate) fn pretty(object: &Value) -> String {
     format!("{object:#}")
-}
-
-fn respond(status: u16, body: String) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// A response that announces a body and breaks off: the connection closes under the caller.
-fn lost(length: usize) -> Response {
-    let broken = futures_util::stream::once(async {
-        Err::<Bytes, _>(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
-    });
-    let mut response = Response::new(Body::from_stream(broken));
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    response
 }

@@ -1,8 +1,11 @@
-//! The ways the sandbox can be told to misbehave.
+//! The ways a payment sandbox can be told to misbehave.
 
+use std::time::Duration;
+
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Error, Result};
+use crate::wire;
 
 /// With which secrets webhooks are signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,8 +16,11 @@ pub enum SignWith {
     Current,
     /// The previous webhook secret alone, as a delivery that was under way when the secret was rolled.
     Previous,
-    /// Both, as Stripe signs while a rolled secret has not expired.
+    /// Both, as Stripe signs while a rolled secret has not expired. Razorpay's header has room for one signature, so
+    /// there this is the webhook secret alone.
     Both,
+    /// A secret nobody knows, as somebody would who forges events.
+    Wrong,
 }
 
 /// How the sandbox misbehaves; all off at first. Numbers that count are used up. They last as long as the process.
@@ -22,8 +28,10 @@ pub enum SignWith {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Switches {
-    /// So many of the next confirmations are declined that would not be otherwise.
+    /// So many of the next payments are declined that would not be otherwise.
     pub decline_next: u32,
+    /// So many of the next refunds fail right after they were answered as made.
+    pub fail_refunds_next: u32,
     /// So many of the next API calls are answered with [`Switches::fail_status`] and do nothing, nor is that answer
     /// kept under an idempotency key.
     pub fail_next: u32,
@@ -40,6 +48,9 @@ pub struct Switches {
     pub api_delay_ms: u64,
     /// What happens from now on is delivered so much later. Up to 600,000.
     pub webhook_delay_ms: u64,
+    /// So many of the next things that happen are not delivered before they are asked for one by one, or the process
+    /// is started anew.
+    pub drop_webhooks_next: u32,
     /// Every delivery is sent so many times more, all at once. Up to 100.
     pub webhook_duplicates: u32,
     /// What happens from now on is delivered with a random delay up to this, hence out of order. Up to 600,000.
@@ -54,6 +65,7 @@ impl Default for Switches {
     fn default() -> Self {
         Self {
             decline_next: 0,
+            fail_refunds_next: 0,
             fail_next: 0,
             fail_status: 500,
             hang_next: 0,
@@ -61,6 +73,7 @@ impl Default for Switches {
             lose_next: 0,
             api_delay_ms: 0,
             webhook_delay_ms: 0,
+            drop_webhooks_next: 0,
             webhook_duplicates: 0,
             webhook_shuffle_ms: 0,
             hold_webhooks: false,
@@ -82,17 +95,17 @@ pub(crate) enum Fault {
 }
 
 impl Switches {
-    /// Refuses what is out of bounds.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses what is out of bounds, in a sentence.
+    pub(crate) fn check(&self) -> Result<(), String> {
         let delays = [self.hang_ms, self.api_delay_ms, self.webhook_delay_ms, self.webhook_shuffle_ms];
         if delays.iter().any(|ms| *ms > LONGEST_MS) {
-            return Err(Error::invalid(format!("Delays are up to {LONGEST_MS} ms.")));
+            return Err(format!("Delays are up to {LONGEST_MS} ms."));
         }
         if !(400..=599).contains(&self.fail_status) {
-            return Err(Error::invalid("fail_status is from 400 to 599.").param("fail_status"));
+            return Err("fail_status is from 400 to 599.".into());
         }
         if self.webhook_duplicates > 100 {
-            return Err(Error::invalid("webhook_duplicates is up to 100.").param("webhook_duplicates"));
+            return Err("webhook_duplicates is up to 100.".into());
         }
         Ok(())
     }
@@ -113,6 +126,38 @@ impl Switches {
 
     pub(crate) fn take_decline(&mut self) -> bool {
         use_up(&mut self.decline_next)
+    }
+
+    pub(crate) fn take_refund_failure(&mut self) -> bool {
+        use_up(&mut self.fail_refunds_next)
+    }
+
+    pub(crate) fn take_drop(&mut self) -> bool {
+        use_up(&mut self.drop_webhooks_next)
+    }
+}
+
+impl Fault {
+    /// The status of a call that is answered without being carried out.
+    pub(crate) async fn before(self) -> Option<u16> {
+        match self {
+            Self::Fail(status) => Some(status),
+            Self::Hang(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                Some(504)
+            }
+            Self::Lose | Self::Delay(_) => None,
+        }
+    }
+
+    /// What becomes of the answer to a call that was carried out.
+    pub(crate) async fn after(self, answer: Response) -> Response {
+        match self {
+            Self::Delay(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Self::Lose => return wire::lost(&answer),
+            Self::Fail(_) | Self::Hang(_) => {}
+        }
+        answer
     }
 }
 
