@@ -9,12 +9,15 @@
 //! |---|---|
 //! | this one | what all share: [`Clock`] and [`Storage`] |
 //! | [`stripe`] | payments: payment intents, charges, refunds, events, signed webhooks, the page where a buyer pays |
+//! | [`razorpay`] | payments: orders, payments, refunds, signed webhooks, the checkout where a buyer pays |
+//! | `sandbox`, `events`, `switches`, `wire`, `page` | what the two payment sandboxes share |
 //! | [`mail`] | SES v2: takes mail by SendEmail, and shows what was sent |
 
 mod events;
 pub mod mail;
 mod page;
 mod random;
+pub mod razorpay;
 mod sandbox;
 mod storage;
 pub mod stripe;

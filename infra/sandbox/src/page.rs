@@ -44,15 +44,20 @@ const WHOLE: [&str; 15] =
     ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
 const THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
-/// An amount in major units, as people write it: 2450 of eur is `24.50`.
-pub(crate) fn major(amount: i64, currency: &str) -> String {
-    let digits = if WHOLE.contains(&currency) {
+/// How many decimal places a currency's smallest unit stands for; `currency` in small letters.
+pub(crate) fn decimals(currency: &str) -> u32 {
+    if WHOLE.contains(&currency) {
         0
     } else if THOUSANDTHS.contains(&currency) {
         3
     } else {
         2
-    };
+    }
+}
+
+/// An amount in major units, as people write it: 2450 of eur is `24.50`.
+pub(crate) fn major(amount: i64, currency: &str) -> String {
+    let digits = decimals(currency);
     let unit = 10_i64.pow(digits);
     let mut whole = (amount / unit).to_string();
     // A thin space between thousands.

@@ -12,8 +12,13 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
 
 /// `prefix` and 24 random letters and digits.
 pub(crate) fn id(prefix: &str) -> Result<String, getrandom::Error> {
-    // The remainder favours some letters slightly, which leaves far more than 128 bits.
-    let letters = bytes::<24>()?.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
+    id_of::<24>(prefix)
+}
+
+/// `prefix` and `N` random letters and digits, nearly 6 bits each.
+pub(crate) fn id_of<const N: usize>(prefix: &str) -> Result<String, getrandom::Error> {
+    // The remainder favours some letters slightly.
+    let letters = bytes::<N>()?.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
     Ok(prefix.chars().chain(letters).collect())
 }
 

@@ -4,7 +4,7 @@
 //! restart all that were not taken are due at once. An answer other than 2xx, a redirect included, is a failure.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -57,6 +57,22 @@ pub(crate) struct Sandbox {
     schedule: Mutex<Schedule>,
     bell: Arc<Notify>,
     deliveries: Mutex<Option<AbortHandle>>,
+    /// The idempotency keys of calls that are not answered yet.
+    in_flight: Mutex<BTreeSet<String>>,
+}
+
+/// An idempotency key in use. Calls without a key claim nothing.
+pub(crate) struct InFlight<'a> {
+    sandbox: &'a Sandbox,
+    key: Option<&'a str>,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            lock(&self.sandbox.in_flight).remove(key);
+        }
+    }
 }
 
 impl Sandbox {
@@ -74,6 +90,7 @@ impl Sandbox {
             schedule: Mutex::new(schedule),
             bell: Arc::default(),
             deliveries: Mutex::default(),
+            in_flight: Mutex::default(),
         });
         // The task holds no strong reference, or nothing would ever be dropped.
         let task = deliver(Arc::downgrade(&sandbox), Arc::clone(&sandbox.bell), client);
@@ -88,6 +105,12 @@ impl Sandbox {
     /// Seconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         (self.terms.clock)().div_euclid(1_000)
+    }
+
+    /// Claims an idempotency key until the claim is dropped; `None` if it is in use.
+    pub(crate) fn claim<'a>(&'a self, key: Option<&'a str>) -> Option<InFlight<'a>> {
+        let free = key.is_none_or(|key| lock(&self.in_flight).insert(key.to_owned()));
+        free.then_some(InFlight { sandbox: self, key })
     }
 
     /// What befalls the next API call, used up by asking.
@@ -155,7 +178,7 @@ impl Drop for Sandbox {
 }
 
 /// A panic in another thread leaves what is locked usable: its transaction was rolled back on the way.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

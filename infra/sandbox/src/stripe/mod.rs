@@ -32,8 +32,8 @@ mod page;
 mod store;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
@@ -163,8 +163,6 @@ impl From<&Intent> for Payment {
 pub struct Stripe {
     options: StripeOptions,
     sandbox: Arc<Sandbox>,
-    /// The idempotency keys of calls that are not answered yet.
-    in_flight: Mutex<BTreeSet<String>>,
     page: crate::page::Page,
 }
 
@@ -178,7 +176,7 @@ impl Stripe {
     pub fn open(storage: &Storage, options: StripeOptions) -> Result<Arc<Self>> {
         let sandbox = Sandbox::open(storage, store::SCHEMA, terms(&options))?;
         let page = page::page().map_err(Error::internal)?;
-        Ok(Arc::new(Self { options, sandbox, in_flight: Mutex::default(), page }))
+        Ok(Arc::new(Self { options, sandbox, page }))
     }
 
     /// Up to `most` payments after the first `skip`, newest first.

@@ -19,7 +19,6 @@ use super::form::Form;
 use super::store::{self, Cause, Remembered};
 use super::{Stripe, page};
 use crate::random;
-use crate::sandbox::lock;
 use crate::wire::{merge_switches, respond};
 
 /// Serves the API below `/v1/`, the pay page at `/pay/{payment_intent}`, and the switches at `/_switches` (GET shows
@@ -110,7 +109,7 @@ async fn serve(stripe: &Stripe, call: &Call<'_>) -> Response {
     }
     // Held until the answer is on its way, or the caller has hung up.
     let key = call.headers.get("idempotency-key").and_then(|key| key.to_str().ok()).filter(|_| call.post);
-    let Some(_in_flight) = InFlight::claim(stripe, key) else {
+    let Some(_in_flight) = stripe.sandbox.claim(key) else {
         let message = format!(
             "There is currently another in-progress request using this Idempotent Key (that probably means you \
              submitted twice, and the other request is still going through): {}. Please try again later.",
@@ -227,27 +226,6 @@ fn authenticate(stripe: &Stripe, call: &Call<'_>) -> Result<Caller> {
 fn fingerprint(call: &Call<'_>) -> String {
     let text = format!("{} {}", call.path, call.form.canonical());
     STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
-}
-
-/// An idempotency key in use. Calls without a key claim nothing.
-struct InFlight<'a> {
-    stripe: &'a Stripe,
-    key: Option<&'a str>,
-}
-
-impl<'a> InFlight<'a> {
-    fn claim(stripe: &'a Stripe, key: Option<&'a str>) -> Option<Self> {
-        let free = key.is_none_or(|key| lock(&stripe.in_flight).insert(key.to_owned()));
-        free.then_some(Self { stripe, key })
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            lock(&self.stripe.in_flight).remove(key);
-        }
-    }
 }
 
 /// As Stripe does, with line breaks: whoever checks a signature must not rely on one spelling of JSON.

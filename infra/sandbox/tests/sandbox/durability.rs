@@ -9,7 +9,7 @@ use tessera_sandbox::mail::Mail;
 use crate::world::{World, text};
 
 /// The files of a store as they are now: what `kill -9` leaves, for nothing is closed first.
-fn as_killed(folder: &Path, name: &str) -> Storage {
+pub(crate) fn as_killed(folder: &Path, name: &str) -> Storage {
     let copy = folder.join(format!("after-{name}"));
     std::fs::copy(folder.join(name), &copy).unwrap();
     std::fs::copy(folder.join(format!("{name}-wal")), folder.join(format!("after-{name}-wal"))).unwrap();

@@ -26,6 +26,19 @@ async fn a_card_that_is_declined_anyway_uses_up_no_decline() {
 }
 
 #[tokio::test]
+async fn the_next_refunds_fail_when_told_to_after_they_were_answered() {
+    let world = World::new().await;
+    let id = world.paid().await;
+    world.switch(r#"{"fail_refunds_next": 1}"#).await;
+    let answered = world.post("refunds", &[("payment_intent", &id)]).await.ok();
+    assert_eq!(answered["status"], "succeeded");
+    assert_eq!(world.stripe.payment(&id).unwrap().refunded, 0);
+    assert_eq!(world.kinds(&id).last().unwrap(), "refund.failed");
+    world.post("refunds", &[("payment_intent", &id)]).await.ok();
+    assert_eq!(world.stripe.payment(&id).unwrap().refunded, 2450);
+}
+
+#[tokio::test]
 async fn calls_fail_as_often_as_told_and_do_nothing() {
     let world = World::new().await;
     let form = [("amount", "1"), ("currency", "eur")];

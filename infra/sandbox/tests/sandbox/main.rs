@@ -7,6 +7,7 @@ mod idempotency;
 mod mail;
 mod page;
 mod payments;
+mod razorpay;
 mod refusals;
 mod webhooks;
 mod world;

@@ -9,7 +9,7 @@ use tessera_sandbox::Storage;
 use crate::world::{Delivery, Hook, NOW, PREVIOUS_SECRET, WEBHOOK_SECRET, World, soon, text};
 
 /// HMAC-SHA256 by its definition (RFC 2104), so that the check shares nothing with what it checks.
-fn hmac(secret: &str, message: &str) -> String {
+pub(crate) fn hmac(secret: &str, message: &str) -> String {
     let mut key = secret.as_bytes().to_vec();
     key.resize(64, 0);
     let padded = |pad: u8| key.iter().map(move |byte| byte ^ pad);
@@ -60,6 +60,31 @@ async fn the_previous_secret_signs_alone_or_beside_the_new_one() {
     world.payment().await;
     let delivery = world.hook.next().await;
     assert_eq!(delivery.signature, expected(&delivery, NOW / 1_000 + 5, &[PREVIOUS_SECRET]));
+}
+
+#[tokio::test]
+async fn events_can_be_signed_with_a_secret_nobody_knows() {
+    let mut world = World::new().await;
+    world.switch(r#"{"sign_with": "wrong"}"#).await;
+    world.payment().await;
+    let forged = world.hook.next().await;
+    for secret in [WEBHOOK_SECRET, PREVIOUS_SECRET] {
+        assert_ne!(forged.signature, expected(&forged, NOW / 1_000, &[secret]));
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_event_comes_when_it_is_asked_for() {
+    let mut world = in_order().await;
+    world.switch(r#"{"drop_webhooks_next": 1}"#).await;
+    let dropped = world.payment().await.0;
+    let told = world.payment().await.0;
+    let paid = |delivery: &Delivery| text(&delivery.event()["data"]["object"]["id"]);
+    assert_eq!(paid(&world.hook.next().await), told);
+    let event = &world.stripe.events(Some(&dropped), 0, 1).unwrap()[0];
+    assert_eq!((event.attempts, event.delivered_ms), (0, None));
+    world.stripe.redeliver(&event.id).unwrap();
+    assert_eq!(paid(&world.hook.next().await), dropped);
 }
 
 #[tokio::test]

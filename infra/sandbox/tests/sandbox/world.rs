@@ -201,7 +201,10 @@ pub(crate) fn text(value: &Value) -> String {
 /// A webhook as it arrived.
 #[derive(Debug)]
 pub(crate) struct Delivery {
+    /// What the provider signs with, Stripe or Razorpay.
     pub(crate) signature: String,
+    /// Razorpay's event's identifier, which its body does not tell.
+    pub(crate) event_id: Option<String>,
     pub(crate) body: String,
 }
 
@@ -260,9 +263,11 @@ impl Hook {
 }
 
 async fn take(State((sender, answers)): State<HookState>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let signature = headers["stripe-signature"].to_str().unwrap().to_owned();
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let signature = header("stripe-signature").or_else(|| header("x-razorpay-signature")).unwrap();
+    let event_id = header("x-razorpay-event-id");
     let body = String::from_utf8(body.to_vec()).unwrap();
     let status = answers.lock().unwrap().pop_front().unwrap_or(200);
-    sender.send(Delivery { signature, body }).unwrap();
+    sender.send(Delivery { signature, event_id, body }).unwrap();
     StatusCode::from_u16(status).unwrap()
 }
