@@ -143,6 +143,8 @@ pub(crate) fn call(
         (true, ["refunds", id]) => update_refund(work, id, form),
         (false, ["charges"]) => list(work, Table::Charge, form),
         (false, ["charges", id]) => one(work, Table::Charge, id, form),
+        (false, ["balance_transactions"]) => list(work, Table::Balance, form),
+        (false, ["balance_transactions", id]) => one(work, Table::Balance, id, form),
         (false, ["events"]) => list(work, Table::Event, form),
         (false, ["events", id]) => one(work, Table::Event, id, form),
         _ => {
@@ -315,7 +317,7 @@ fn capture(work: &mut Work<'_>, id: &str, form: &Form) -> Result<Value> {
     let mut intent = find(work.tx, id)?;
     let amount = form.amount("amount_to_capture")?;
     form.merge_metadata(&mut intent.metadata)?;
-    let outcome = intent.capture(amount, &work.stripe.options.base_url);
+    let outcome = intent.capture(amount, work.now, &work.stripe.options.base_url);
     work.keep(&mut intent, outcome)?;
     shown(work, &intent, form)
 }
@@ -364,7 +366,7 @@ fn refund(work: &mut Work<'_>, form: &Form) -> Result<Value> {
     if let Ok(at) = made
         && work.stripe.sandbox.take(Switches::take_refund_failure)
     {
-        intent.fail_refund(at)?;
+        intent.fail_refund(at, work.now)?;
     }
     // A refund that fails is answered as it looked at first: the failure is news for later.
     let first = intent.happenings.iter().find(|happening| happening.kind == "refund.created");
@@ -427,6 +429,13 @@ fn read(work: &Work<'_>, table: Table, id: &str, expand: &[&str]) -> Result<Valu
             let object = intent.show_refund(refund.ok_or_else(|| missing("refund"))?);
             (intent, object)
         }
+        Table::Balance => {
+            let missing = || missing("balance transaction");
+            let intent = store::payment_of(work.tx, table, id)?.ok_or_else(missing)?;
+            let movement = intent.movements.iter().find(|movement| movement.id == id);
+            let object = intent.show_movement(movement.ok_or_else(missing)?);
+            (intent, object)
+        }
     };
     intent.expand(&mut object, expand, base_url)?;
     Ok(object)
@@ -438,6 +447,7 @@ fn list(work: &Work<'_>, table: Table, form: &Form) -> Result<Value> {
         Table::Charge => ("/v1/charges", &["payment_intent"]),
         Table::Refund => ("/v1/refunds", &["payment_intent", "charge"]),
         Table::Event => ("/v1/events", &["type", "types"]),
+        Table::Balance => ("/v1/balance_transactions", &["type", "source"]),
     };
     form.allow_only(&[LISTED, filters].concat())?;
     let limit = form.integer("limit")?.unwrap_or(10);
@@ -471,6 +481,7 @@ fn list(work: &Work<'_>, table: Table, form: &Form) -> Result<Value> {
         created: (from, to),
         payment: form.get("payment_intent").or(of_charge.as_deref()),
         kinds: &kinds,
+        source: form.get("source"),
         skip: 0,
         most: most + 1,
     };

@@ -89,6 +89,20 @@ pub(crate) struct Refund {
     failed: bool,
 }
 
+/// Money that came into the shop's account or left it: Stripe's balance transaction.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Movement {
+    pub(crate) id: String,
+    /// `charge`, `refund` or `refund_failure`.
+    pub(crate) kind: String,
+    /// The charge or refund.
+    pub(crate) source: String,
+    /// Negative if it left.
+    amount: i64,
+    fee: i64,
+    pub(crate) created: i64,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) id: String,
@@ -112,6 +126,8 @@ pub(crate) struct Intent {
     return_url: Option<String>,
     pub(crate) charges: Vec<Charge>,
     pub(crate) refunds: Vec<Refund>,
+    #[serde(default)]
+    pub(crate) movements: Vec<Movement>,
     #[serde(skip)]
     pub(crate) happenings: Vec<Happening>,
 }
@@ -160,6 +176,7 @@ impl Intent {
             return_url: None,
             charges: Vec::new(),
             refunds: Vec::new(),
+            movements: Vec::new(),
             happenings: Vec::new(),
         })
     }
@@ -256,8 +273,9 @@ impl Intent {
     fn charge(&mut self, method: Method, now: i64, base_url: &str) -> Result<()> {
         let manual = self.capture_method == "manual";
         let captured = if manual { 0 } else { self.amount };
+        let id = random::id("ch_3")?;
         self.charges.push(Charge {
-            id: random::id("ch_3")?,
+            id: id.clone(),
             amount: self.amount,
             captured,
             refunded: 0,
@@ -272,6 +290,7 @@ impl Intent {
         } else {
             self.status = Status::Succeeded;
             self.received = captured;
+            self.transfer("charge", &id, captured, now)?;
             self.happen("payment_intent.succeeded", base_url);
         }
         Ok(())
@@ -302,7 +321,7 @@ impl Intent {
     }
 
     /// Takes what was set aside, or a part of it; the rest goes back to the buyer at once.
-    pub(crate) fn capture(&mut self, amount: Option<i64>, base_url: &str) -> Result<()> {
+    pub(crate) fn capture(&mut self, amount: Option<i64>, now: i64, base_url: &str) -> Result<()> {
         self.check_state("captured", &[Status::RequiresCapture], base_url)?;
         let amount = amount.unwrap_or(self.amount);
         if amount > self.amount {
@@ -313,8 +332,10 @@ impl Intent {
         let charge =
             charge.ok_or_else(|| Error::internal("a payment that waits for capture has no charge"))?;
         charge.captured = amount;
+        let id = charge.id.clone();
         self.received = amount;
         self.status = Status::Succeeded;
+        self.transfer("charge", &id, amount, now)?;
         self.happen_to_charge("charge.captured", self.charges.len() - 1);
         self.happen("payment_intent.succeeded", base_url);
         Ok(())
@@ -381,20 +402,22 @@ impl Intent {
         };
         let fails = Card::named(&charge.method.card)
             .is_some_and(|card| card.behaviour == Behaviour::PaysButRefundsFail);
+        let id = refund.id.clone();
         let (charge, refund) = (self.charges.len() - 1, {
             self.refunds.push(refund);
             self.refunds.len() - 1
         });
+        self.transfer("refund", &id, -amount, now)?;
         self.happen_to_refund("refund.created", refund);
         self.happen_to_charge("charge.refunded", charge);
         if fails {
-            self.fail_refund(refund)?;
+            self.fail_refund(refund, now)?;
         }
         Ok(refund)
     }
 
     /// The buyer's bank could not take a refund: the money is here again.
-    pub(crate) fn fail_refund(&mut self, at: usize) -> Result<()> {
+    pub(crate) fn fail_refund(&mut self, at: usize, now: i64) -> Result<()> {
         let gone = || Error::internal("a refund without its charge");
         let refund = self.refunds.get_mut(at).ok_or_else(gone)?;
         if refund.failed {
@@ -403,9 +426,24 @@ impl Intent {
         refund.failed = true;
         let charge = self.charges.iter_mut().find(|charge| charge.id == refund.charge).ok_or_else(gone)?;
         charge.refunded -= refund.amount;
+        let (id, amount) = (refund.id.clone(), refund.amount);
+        self.transfer("refund_failure", &id, amount, now)?;
         self.happen_to_refund("refund.updated", at);
         self.happen_to_refund("refund.failed", at);
         Ok(())
+    }
+
+    fn transfer(&mut self, kind: &str, source: &str, amount: i64, now: i64) -> Result<()> {
+        let fee = if kind == "charge" { fee(amount) } else { 0 };
+        let (id, kind, source) = (random::id("txn_3")?, kind.into(), source.into());
+        self.movements.push(Movement { id, kind, source, amount, fee, created: now });
+        Ok(())
+    }
+
+    /// The identifier of the money that moved for a charge or refund.
+    fn movement(&self, kind: &str, source: &str) -> Option<&str> {
+        let moved = self.movements.iter().find(|one| one.kind == kind && one.source == source);
+        moved.map(|one| one.id.as_str())
     }
 
     pub(crate) fn update_refund(&mut self, at: usize) {
@@ -518,7 +556,7 @@ impl Intent {
             "application": null,
             "application_fee": null,
             "application_fee_amount": null,
-            "balance_transaction": null,
+            "balance_transaction": self.movement("charge", &charge.id),
             "billing_details": billing(),
             "calculated_statement_descriptor": null,
             "captured": charge.captured > 0,
@@ -576,7 +614,7 @@ impl Intent {
             "id": refund.id,
             "object": "refund",
             "amount": refund.amount,
-            "balance_transaction": null,
+            "balance_transaction": self.movement("refund", &refund.id),
             "charge": refund.charge,
             "created": refund.created,
             "currency": self.currency,
@@ -593,8 +631,43 @@ impl Intent {
             && let Some(object) = object.as_object_mut()
         {
             object.insert("failure_reason".into(), "expired_or_canceled_card".into());
+            let returned = self.movement("refund_failure", &refund.id);
+            object.insert("failure_balance_transaction".into(), returned.into());
         }
         object
+    }
+
+    /// Money that moved, at the shop's disposal at once.
+    pub(crate) fn show_movement(&self, movement: &Movement) -> Value {
+        let Movement { id, kind, source, amount, fee, created } = movement;
+        let details = match fee {
+            0 => json!([]),
+            _ => json!([{
+                "amount": fee,
+                "application": null,
+                "currency": self.currency,
+                "description": "Stripe processing fees",
+                "type": "stripe_fee",
+            }]),
+        };
+        json!({
+            "id": id,
+            "object": "balance_transaction",
+            "amount": amount,
+            "available_on": created,
+            "balance_type": "payments",
+            "created": created,
+            "currency": self.currency,
+            "description": self.texts.get("description"),
+            "exchange_rate": null,
+            "fee": fee,
+            "fee_details": details,
+            "net": amount - fee,
+            "reporting_category": kind,
+            "source": source,
+            "status": "available",
+            "type": kind,
+        })
     }
 
     /// Replaces the identifiers named by `expand[]` with the objects they stand for.
@@ -605,15 +678,25 @@ impl Intent {
         Ok(())
     }
 
+    fn charge_named(&self, id: &str) -> Option<Value> {
+        self.charges.iter().find(|charge| charge.id == id).map(|charge| self.show_charge(charge))
+    }
+
     fn expand_one(&self, object: &mut Value, path: &str, base_url: &str) -> Result<()> {
         let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
         let refuse = || Error::invalid(format!("This property cannot be expanded ({path}).")).param("expand");
         let place = object.get_mut(name).ok_or_else(refuse)?;
         if let Some(id) = place.as_str() {
             let found = match name {
-                "latest_charge" | "charge" => {
-                    self.charges.iter().find(|charge| charge.id == id).map(|charge| self.show_charge(charge))
+                "latest_charge" | "charge" => self.charge_named(id),
+                "balance_transaction" | "failure_balance_transaction" => {
+                    let moved = self.movements.iter().find(|movement| movement.id == id);
+                    moved.map(|movement| self.show_movement(movement))
                 }
+                "source" => self.charge_named(id).or_else(|| {
+                    let refund = self.refunds.iter().find(|refund| refund.id == id);
+                    refund.map(|refund| self.show_refund(refund))
+                }),
                 "payment_intent" => Some(self.show(base_url)),
                 "payment_method" => {
                     let charged = self.charges.iter().map(|charge| &charge.method);
@@ -631,6 +714,11 @@ impl Intent {
             _ => Ok(()),
         }
     }
+}
+
+/// 1.4 per cent and 25 of the smallest unit, rounded half up. Stripe keeps it when the money goes back.
+fn fee(amount: i64) -> i64 {
+    (amount * 14 + 500) / 1_000 + 25
 }
 
 fn billing() -> Value {

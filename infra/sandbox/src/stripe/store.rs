@@ -23,6 +23,10 @@ CREATE TABLE IF NOT EXISTS refund (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, payment TEXT NOT NULL,
   created INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS refund_payment ON refund(payment);
+CREATE TABLE IF NOT EXISTS balance_transaction (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, payment TEXT NOT NULL,
+  created INTEGER NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS balance_transaction_source ON balance_transaction(source);
 CREATE TABLE IF NOT EXISTS idempotency (
   key TEXT PRIMARY KEY, created INTEGER NOT NULL, fingerprint TEXT NOT NULL, status INTEGER NOT NULL,
   request TEXT NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -39,8 +43,10 @@ pub(crate) struct Cut<'a> {
     pub(crate) created: (Option<i64>, Option<i64>),
     /// Those of this payment.
     pub(crate) payment: Option<&'a str>,
-    /// Those of these kinds, events only; all if empty.
+    /// Those of these kinds, events and balance transactions only; all if empty.
     pub(crate) kinds: &'a [&'a str],
+    /// Those of this charge or refund, balance transactions only.
+    pub(crate) source: Option<&'a str>,
     pub(crate) skip: u32,
     pub(crate) most: u32,
 }
@@ -52,6 +58,7 @@ pub(crate) enum Table {
     Charge,
     Refund,
     Event,
+    Balance,
 }
 
 impl Table {
@@ -61,6 +68,7 @@ impl Table {
             Self::Charge => "charge",
             Self::Refund => "refund",
             Self::Event => "event",
+            Self::Balance => "balance_transaction",
         }
     }
 }
@@ -88,7 +96,7 @@ pub(crate) fn payment(db: &Connection, id: &str) -> Result<Option<Intent>> {
     Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
 }
 
-/// The payment that a charge or refund belongs to.
+/// The payment that a charge, refund or balance transaction belongs to.
 pub(crate) fn payment_of(db: &Connection, table: Table, id: &str) -> Result<Option<Intent>> {
     let mut read = db.prepare_cached(&format!(
         "SELECT body FROM payment WHERE id = (SELECT payment FROM {} WHERE id = ?)",
@@ -120,6 +128,12 @@ pub(crate) fn save(
         tx.prepare_cached("INSERT OR IGNORE INTO refund (id, payment, created) VALUES (?, ?, ?)")?;
     for id in intent.refunds.iter().map(|refund| &refund.id) {
         refund.execute(params![id, intent.id, now])?;
+    }
+    let mut movement = tx.prepare_cached(
+        "INSERT OR IGNORE INTO balance_transaction (id, payment, created, kind, source) VALUES (?, ?, ?, ?, ?)",
+    )?;
+    for one in &intent.movements {
+        movement.execute(params![one.id, intent.id, one.created, one.kind, one.source])?;
     }
     let mut sequences = Vec::with_capacity(happenings.len());
     for happening in happenings {
@@ -168,6 +182,10 @@ pub(crate) fn list(db: &Connection, table: Table, cut: &Cut<'_>) -> Result<Vec<S
     if let Some(id) = &cut.payment {
         values.push(id);
         clauses.push_str(&format!(" AND {payment} = ?{}", values.len()));
+    }
+    if let Some(id) = &cut.source {
+        values.push(id);
+        clauses.push_str(&format!(" AND source = ?{}", values.len()));
     }
     if !cut.kinds.is_empty() {
         let first = values.len();
