@@ -66,6 +66,9 @@ async fn a_buyer_pays_and_is_taken_back_with_a_signature() {
     let order = world.order().await;
     let page = html(world.checkout(&order, &[("amount", "24500"), ("currency", "INR")]).await).await;
     assert!(page.contains("245.00") && page.contains("INR") && page.contains("Two places"));
+    for button in ["pay", "wait", "decline", "cancel"] {
+        assert!(page.contains(&format!("value=\"{button}\"")), "{button}");
+    }
     let page = html(world.press(&page, &order, &[("action", "pay"), ("method", "upi")]).await).await;
     assert!(page.contains("Payment complete"));
     let back = form(&page, BACK);

@@ -113,9 +113,13 @@ async fn held_events_are_delivered_in_any_order_that_is_asked_for() {
     let id = world.paid().await;
     let events = world.razorpay.events(Some(&id), 0, 10).unwrap();
     assert_eq!((events.len(), world.razorpay.undelivered().unwrap()), (3, 3));
-    world.razorpay.redeliver(&events[0].id).unwrap();
-    assert_eq!(kind(&world.hook.next().await), "order.paid");
-    world.left(2).await;
+    // Twice, so that one that is not held would come in between.
+    for _ in 0..2 {
+        world.razorpay.redeliver(&events[0].id).unwrap();
+        assert_eq!(kind(&world.hook.next().await), "order.paid");
+        world.left(2).await;
+    }
+    assert_eq!(world.razorpay.undelivered().unwrap(), 2);
     world.switch(r#"{"hold_webhooks": false}"#).await;
     let rest: Vec<_> = world.hook.next_many(2).await.iter().map(kind).collect();
     assert_eq!(rest, ["payment.authorized", "payment.captured"]);
