@@ -221,7 +221,7 @@ fn refund(work: &mut Work<'_>, id: &str, params: &Params) -> Result<Value> {
     {
         return Err(Error::invalid("The receipt has already been taken.").field("receipt"));
     }
-    let fails = work.razorpay.sandbox.take(Switches::take_refund_failure);
+    let fails = || work.razorpay.sandbox.take(Switches::take_refund_failure);
     let refund = sale.refund(id, wish, fails, work.now)?;
     // One that fails is answered as it looked at first: the failure is news for later.
     let first = sale.happenings.iter().find(|happening| happening.kind == "refund.created");

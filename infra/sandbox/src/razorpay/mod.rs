@@ -25,8 +25,8 @@
 //!
 //! Left out, because nothing here needs them: partial payments, customers, saved cards and tokens, the details of cards
 //! (`card_id` names none), offers, transfers, invoices, settlements, disputes, instant refunds (`speed: optimum` is
-//! processed at normal speed, so `refund.speed_changed` never comes), disabling webhooks that fail for a day, rate
-//! limits. Of card numbers the checkout asks none.
+//! processed at normal speed, so `refund.speed_changed` never comes), disabling webhooks that fail for a day, an end
+//! to how long a bank may be silent, rate limits. Of card numbers the checkout asks none.
 
 mod api;
 mod error;

@@ -432,8 +432,14 @@ impl Sale {
     }
 
     /// Gives back a part of what was taken, or all that is left of it; answers the refund's identifier. One that
-    /// `fails` is shown as pending first.
-    pub(crate) fn refund(&mut self, id: &str, wish: Wish, fails: bool, now: i64) -> Result<String> {
+    /// `fails`, which is asked once it can be made, is shown as pending first.
+    pub(crate) fn refund(
+        &mut self,
+        id: &str,
+        wish: Wish,
+        fails: impl FnOnce() -> bool,
+        now: i64,
+    ) -> Result<String> {
         let attempt = self.attempt(id)?;
         match attempt.status {
             Status::Captured => {}
@@ -448,8 +454,8 @@ impl Sale {
             let message = "The refund amount provided is greater than amount captured";
             return Err(Error::invalid(message).field("amount"));
         }
-        let refund =
-            self.give_back(id, Wish { amount: Some(wish.amount.unwrap_or(left)), ..wish }, fails, now)?;
+        let (fails, amount) = (fails(), wish.amount.or(Some(left)));
+        let refund = self.give_back(id, Wish { amount, ..wish }, fails, now)?;
         if fails {
             self.fail_refund(&refund)?;
         } else {

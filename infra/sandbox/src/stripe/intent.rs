@@ -290,7 +290,7 @@ impl Intent {
         } else {
             self.status = Status::Succeeded;
             self.received = captured;
-            self.transfer("charge", &id, captured, now)?;
+            self.move_money("charge", &id, captured, now)?;
             self.happen("payment_intent.succeeded", base_url);
         }
         Ok(())
@@ -335,7 +335,7 @@ impl Intent {
         let id = charge.id.clone();
         self.received = amount;
         self.status = Status::Succeeded;
-        self.transfer("charge", &id, amount, now)?;
+        self.move_money("charge", &id, amount, now)?;
         self.happen_to_charge("charge.captured", self.charges.len() - 1);
         self.happen("payment_intent.succeeded", base_url);
         Ok(())
@@ -407,7 +407,7 @@ impl Intent {
             self.refunds.push(refund);
             self.refunds.len() - 1
         });
-        self.transfer("refund", &id, -amount, now)?;
+        self.move_money("refund", &id, -amount, now)?;
         self.happen_to_refund("refund.created", refund);
         self.happen_to_charge("charge.refunded", charge);
         if fails {
@@ -427,13 +427,13 @@ impl Intent {
         let charge = self.charges.iter_mut().find(|charge| charge.id == refund.charge).ok_or_else(gone)?;
         charge.refunded -= refund.amount;
         let (id, amount) = (refund.id.clone(), refund.amount);
-        self.transfer("refund_failure", &id, amount, now)?;
+        self.move_money("refund_failure", &id, amount, now)?;
         self.happen_to_refund("refund.updated", at);
         self.happen_to_refund("refund.failed", at);
         Ok(())
     }
 
-    fn transfer(&mut self, kind: &str, source: &str, amount: i64, now: i64) -> Result<()> {
+    fn move_money(&mut self, kind: &str, source: &str, amount: i64, now: i64) -> Result<()> {
         let fee = if kind == "charge" { fee(amount) } else { 0 };
         let (id, kind, source) = (random::id("txn_3")?, kind.into(), source.into());
         self.movements.push(Movement { id, kind, source, amount, fee, created: now });

@@ -18,10 +18,11 @@
 //! Test cards go by Stripe's names (`pm_card_visa`, `pm_card_chargeDeclined`, `pm_card_authenticationRequired`, …);
 //! card numbers are taken by the pay page alone, which keeps at most the name of the test card they belong to.
 //!
-//! Left out, because nothing here needs them: customers, saved cards, checkout sessions, disputes, payouts,
-//! balance transactions but those of charges and refunds (at disposal at once, with one fee for all cards), search, `charge.succeeded` and `charge.failed`, versions of the API (the
-//! version asked for is answered back, the shapes stay the same), minimum amounts, rate limits. Text parameters that
-//! mean nothing here are shown again; structures that mean nothing here, such as `shipping`, are accepted and ignored.
+//! Left out, because nothing here needs them: customers, saved cards, checkout sessions, disputes, payouts, balance
+//! transactions but those of charges and refunds (at disposal at once, with one fee for all cards), search,
+//! `charge.succeeded` and `charge.failed`, versions of the API (the version asked for is answered back, the shapes stay
+//! the same), minimum amounts, rate limits. Text parameters that mean nothing here are shown again; structures that
+//! mean nothing here, such as `shipping`, are accepted and ignored.
 
 mod api;
 mod card;

@@ -22,7 +22,7 @@ use crate::random;
 use crate::wire::{merge_switches, respond};
 
 /// Serves the API below `/v1/`, the pay page at `/pay/{payment_intent}`, and the switches at `/_switches` (GET shows
-/// them, POST changes those it names; JSON, see [`Switches`]). Mount it where [`super::StripeOptions::base_url`] says.
+/// them, POST changes those it names; JSON, see [`super::Switches`]). Mount it where [`super::StripeOptions::base_url`] says.
 pub fn router(stripe: Arc<Stripe>) -> Router {
     Router::new()
         .route("/v1/{*path}", get(answer).post(answer).delete(answer))

@@ -1,7 +1,7 @@
 //! The switches that make calls and payments fail.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tessera_sandbox::razorpay::{Outcome, Status, Switches};
 
 use super::World;
@@ -23,6 +23,7 @@ async fn the_next_refunds_fail_when_told_to_after_they_were_answered() {
     let world = World::new().await;
     let id = world.paid().await;
     world.switch(r#"{"fail_refunds_next": 1}"#).await;
+    assert_eq!(world.refund(&id, &json!({"amount": 24501})).await.status, 400, "uses up no failure");
     let answered = world.refund(&id, &json!({})).await.ok();
     assert_eq!(answered["status"], "pending");
     let refund = answered["id"].as_str().unwrap();
@@ -68,6 +69,23 @@ async fn a_capture_can_be_carried_out_and_its_answer_lost() {
     assert_eq!(world.razorpay.payment(&id).unwrap().status, Status::Captured);
     // The caller asks again, and learns what came of it.
     world.capture(&id).await.refused(400, "This payment has already been captured");
+}
+
+#[tokio::test]
+async fn a_refund_whose_answer_was_lost_is_learnt_by_its_key() {
+    let world = World::new().await;
+    let id = world.paid().await;
+    world.switch(r#"{"lose_next": 1}"#).await;
+    let (path, headers) = (format!("payments/{id}/refund"), [("x-refund-idempotency", "0123456789")]);
+    let body = json!({"amount": 100});
+    let ask = async || {
+        world.send(Method::POST, &path, &headers, Some(&body)).await?.error_for_status()?.text().await
+    };
+    assert!(ask().await.is_err(), "an answer came through");
+    let answer: Value = serde_json::from_str(&ask().await.unwrap()).unwrap();
+    let payment = world.razorpay.payment(&id).unwrap();
+    assert_eq!((payment.refunded, payment.refunds.len()), (100, 1));
+    assert_eq!(answer["id"], payment.refunds[0].as_str());
 }
 
 #[tokio::test]
