@@ -480,7 +480,14 @@ impl Db {
             .expression_attribute_names("#p", partition)
             .expression_attribute_values(":p", AttributeValue::S(query.partition.clone()))
             .set_return_consumed_capacity(self.wants_capacity());
-        if let Some(from) = &query.from {
+        if let (Some(from), Some(until)) = (&query.from, &query.until) {
+            // Places end with what tells them apart, so that none is exactly the bound.
+            condition.push_str(" AND #s BETWEEN :s AND :u");
+            request = request
+                .expression_attribute_names("#s", place)
+                .expression_attribute_values(":s", AttributeValue::S(from.clone()))
+                .expression_attribute_values(":u", AttributeValue::S(until.clone()));
+        } else if let Some(from) = &query.from {
             condition.push_str(" AND #s >= :s");
             request = request
                 .expression_attribute_names("#s", place)
@@ -573,6 +580,7 @@ pub struct Query {
     partition: String,
     prefix: Option<String>,
     from: Option<String>,
+    until: Option<String>,
     newest_first: bool,
     limit: u16,
 }
@@ -586,6 +594,7 @@ impl Query {
             partition: partition.to_string(),
             prefix: None,
             from: None,
+            until: None,
             newest_first: false,
             limit: 100,
         }
@@ -602,6 +611,13 @@ impl Query {
     #[must_use]
     pub fn from(mut self, place: impl ToString) -> Self {
         self.from = Some(place.to_string());
+        self
+    }
+
+    /// Only places from this one to before that one.
+    #[must_use]
+    pub fn between(mut self, from: impl ToString, until: impl ToString) -> Self {
+        (self.from, self.until) = (Some(from.to_string()), Some(until.to_string()));
         self
     }
 

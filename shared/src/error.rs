@@ -77,6 +77,7 @@ codes! {
     AlreadyExists 409 "already_exists" false "It exists already" "Read the existing one.";
     HoldDecided 409 "hold_decided" false "This hold has become a booking" "Cancel the booking instead.";
     PaymentRefused 409 "payment_refused" false "The payment provider refused" "Use another way to pay.";
+    RefundTooLarge 409 "refund_too_large" false "More than was paid and is not refunded yet" "Refund at most what is in remaining, and of a line at most what is left of it.";
     TicketUsed 409 "ticket_used" false "USED: this ticket has been scanned before" "Do not admit; see when and where it was used.";
     TicketInvalid 409 "ticket_invalid" false "INVALID: this is no valid ticket for this gate" "Do not admit.";
     PlaceGone 410 "place_gone" false "The time of this place is over" "Join again, behind the others.";

@@ -181,6 +181,10 @@ ids! {
     OrderId "ord";
     /// One order's payment with one provider.
     PaymentId "pay";
+    /// What goes back of a payment.
+    RefundId "rfd";
+    /// One entry in the books.
+    EntryId "led";
     /// Admission for one person.
     TicketId "tkt";
     /// One attempt at a gate.

@@ -6,8 +6,10 @@
 
 use crate::id::{
     AccountId, ApplicationId, BookingId, EventId, HoldId, MailId, MessageId, MovementId, OrderId, PaymentId,
-    PoolId, ProductId, StoreId, TicketId, WaiterId,
+    PoolId, ProductId, RefundId, StoreId, TicketId, WaiterId,
 };
+use crate::money::Money;
+use crate::payment::refund::Why;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +146,52 @@ pub enum Message {
         /// Its order.
         order: OrderId,
     },
-    /// The money went back.
+    /// A refund is owed: the provider is to be asked for it.
+    #[serde(rename = "payment.refund_due.v1")]
+    RefundDue {
+        /// Of which payment.
+        payment: PaymentId,
+        /// Which refund.
+        refund: RefundId,
+        /// For the how-many-th time.
+        attempt: u32,
+    },
+    /// Money went back: some of it or all.
+    #[serde(rename = "payment.refund_done.v1")]
+    RefundDone {
+        /// Of which payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+        /// Which refund.
+        refund: RefundId,
+        /// Asked for the how-many-th time.
+        attempt: u32,
+        /// How much.
+        amount: Money,
+        /// Why.
+        why: Why,
+        /// What the seller said about it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A refund could not be done, or came back.
+    #[serde(rename = "payment.refund_failed.v1")]
+    RefundFailed {
+        /// Of which payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+        /// Which refund.
+        refund: RefundId,
+        /// Asked for the how-many-th time.
+        attempt: u32,
+        /// Whether it had been told that it was done.
+        was_done: bool,
+        /// How much.
+        amount: Money,
+    },
+    /// All of the money went back.
     #[serde(rename = "payment.refunded.v1")]
     PaymentRefunded {
         /// The payment.
@@ -258,13 +305,15 @@ impl Message {
             | Self::EventCancelled { .. }
             | Self::OrderFreePlaced { .. }
             | Self::OrderCancelled { .. }
-            | Self::PaymentAuthorized { .. }
             | Self::WaitlistJoined { .. }
             | Self::WaitlistLeft { .. }
             | Self::BookingEventCancelling { .. } => &[Queue::Booking],
-            Self::PaymentCaptured { .. } | Self::PaymentVoided { .. } | Self::PaymentRefunded { .. } => {
-                &[Queue::Order]
-            }
+            Self::PaymentAuthorized { .. } => &[Queue::Booking, Queue::Payment],
+            Self::PaymentVoided { .. } => &[Queue::Booking, Queue::Order],
+            Self::PaymentRefunded { .. } => &[Queue::Order],
+            Self::PaymentCaptured { .. } | Self::RefundFailed { .. } => &[Queue::Order, Queue::Payment],
+            Self::RefundDue { .. } => &[Queue::Payment],
+            Self::RefundDone { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],
             Self::BookingConfirmed { .. } => &[Queue::Order, Queue::Payment, Queue::Entry],
             Self::BookingLost { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],
             Self::BookingCancelled { .. } => {

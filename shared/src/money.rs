@@ -123,17 +123,24 @@ impl Money {
     }
 }
 
-/// `25.00 EUR`, `2500 JPY`, `1.250 KWD`: unambiguous in every language.
-impl fmt::Display for Money {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Money {
+    /// The number, with the decimals of its currency: `25.00`, `2500`, `-1.250`.
+    #[must_use]
+    pub fn decimal(self) -> String {
         let sign = if self.amount < 0 { "-" } else { "" };
         let (units, decimals) = (self.amount.unsigned_abs(), self.currency.decimals());
         let scale = 10u64.pow(decimals);
-        write!(f, "{sign}{}", units / scale)?;
-        if decimals > 0 {
-            write!(f, ".{:0width$}", units % scale, width = decimals as usize)?;
+        match decimals {
+            0 => format!("{sign}{units}"),
+            _ => format!("{sign}{}.{:0width$}", units / scale, units % scale, width = decimals as usize),
         }
-        write!(f, " {}", self.currency.code())
+    }
+}
+
+/// `25.00 EUR`, `2500 JPY`, `1.250 KWD`: unambiguous in every language.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.decimal(), self.currency.code())
     }
 }
 

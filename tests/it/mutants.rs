@@ -344,11 +344,13 @@ impl Tamper for Wire {
 
 /// Repeats what was refused only because somebody was faster.
 async fn insist(call: impl AsyncFn() -> Answer) -> Value {
-    for _ in 0..4 {
+    for _ in 0..10 {
         let answer = call().await;
         if !matches!(answer.status, 412 | 503) {
             return answer.ok();
         }
+        // Whoever carries out the same message is faster, too.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("somebody is always faster");
 }

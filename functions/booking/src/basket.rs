@@ -222,10 +222,10 @@ impl<'a> Basket<'a> {
     /// `invalid_input` when an amount is too large.
     pub fn charges(&self) -> Result<Vec<Charge>> {
         let charge = |line: &Asked<'_>| {
-            let Terms { name, price, tax_code, .. } = line.offer.terms.clone();
+            let Terms { name, price, tax_code, refund, .. } = line.offer.terms.clone();
             let section = line.seating.as_ref().map(|seating| seating.section.name.to_string());
             let plain = Line::new(Item::Offer(line.offer.id), name.to_string(), line.quantity, price)?;
-            Ok(Charge { line: Line { section, ..plain }, tax_code })
+            Ok(Charge { line: Line { section, refund, ..plain }, tax_code })
         };
         self.0.iter().map(charge).collect()
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tessera::app::App;
 use tessera::auth::{Account, Buyer, MaybeBuyer};
-use tessera::booking::{Booking, By, Line, Register, Subject, may_cancel, store};
+use tessera::booking::{Booking, By, Line, Register, Subject, may_cancel, policy, store};
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{Params, Path};
@@ -54,16 +54,23 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     cancelled_at: Option<Timestamp>,
+    /// How much of the total goes back since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    back: Option<Money>,
 }
 
 fn view(register: &Register) -> Option<View> {
     let (booking, status, cancelled) = match register {
         Register::Ended { .. } | Register::Lost { .. } => return None,
         Register::Confirmed { booking } => (booking, Status::Confirmed, None),
-        Register::Cancelled { booking, by, at } => (booking, Status::Cancelled, Some((*by, *at))),
+        Register::Cancelled { booking, by, back, at } => {
+            let back = Some(back.unwrap_or(booking.total)).filter(|_| *by != By::Moved);
+            (booking, Status::Cancelled, Some((*by, *at, back)))
+        }
     };
     let Booking { id, order, subject, lines, total, confirmed, .. } = booking.clone();
-    let (cancelled_by, cancelled_at) = cancelled.unzip();
+    let (cancelled_by, cancelled_at, back) =
+        cancelled.map_or((None, None, None), |(by, at, back)| (Some(by), Some(at), back));
     Some(View {
         id,
         status,
@@ -74,6 +81,7 @@ fn view(register: &Register) -> Option<View> {
         confirmed_at: confirmed,
         cancelled_by,
         cancelled_at,
+        back,
     })
 }
 
@@ -179,7 +187,53 @@ pub async fn one(
     shown(&register.value).map(Json)
 }
 
-/// Cancel a booking: its places go back on sale, its tickets admit nobody, its money goes back. Buyers may until the
+/// When it begins: until then its buyer may cancel.
+async fn starts(app: &App, booking: &Booking) -> Result<Timestamp> {
+    match booking.subject {
+        Subject::Event(event) => app.programme(event).await?.event.starts(),
+        Subject::Service(_) => Ok(booking.starts().unwrap_or(Timestamp::MAX)),
+        // What is delivered can be cancelled until then; what is fetched may be out of the door by now.
+        Subject::Store(_) => Ok(booking.starts().unwrap_or(Timestamp::MIN)),
+    }
+}
+
+/// How much of the money goes back if it is cancelled now by these, if it is not all of it.
+fn back(booking: &Booking, by: By, starts: Timestamp, now: Timestamp) -> Option<Money> {
+    let back = match by {
+        By::Buyer => policy::back(&booking.lines, booking.total, starts, now),
+        By::Organiser | By::Event | By::Payment | By::Moved => booking.total,
+    };
+    Some(back).filter(|back| *back != booking.total)
+}
+
+/// What cancelling would do.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Cancellation {
+    /// How much of the total would go back.
+    back: Money,
+}
+
+/// What I would get back if I cancelled now. Nothing is changed.
+#[utoipa::path(get, path = "/v1/bookings/{id}/cancellation", tag = "booking", security(("bearer" = []), ()),
+    params(("id" = BookingId, Path, description = "The booking"), Link),
+    responses((status = 200, description = "What would go back", body = Cancellation)))]
+pub async fn cancellation(
+    State(app): State<App>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<BookingId>,
+    Params(link): Params<Link>,
+) -> Result<Json<Cancellation>> {
+    let now = app.clock.now();
+    let (register, booking, by) = seen_by(&app, id, caller, &link).await?;
+    if !matches!(register.value, Register::Confirmed { .. }) {
+        return Err(Code::WrongState.because("it is cancelled already"));
+    }
+    let starts = starts(&app, &booking).await?;
+    may_cancel(by, starts, now)?;
+    Ok(Json(Cancellation { back: back(&booking, by, starts, now).unwrap_or(booking.total) }))
+}
+
+/// Cancel a booking: its places go back on sale, its tickets admit nobody, its money goes back: all of it, or what the policy says it was bought under if its buyer cancels. Buyers may until the
 /// event begins, organisers at any time. Cancelling it again changes nothing.
 #[utoipa::path(post, path = "/v1/bookings/{id}/cancel", tag = "booking", security(("bearer" = []), ()),
     params(("id" = BookingId, Path, description = "The booking"), Link),
@@ -192,14 +246,10 @@ pub async fn cancel(
 ) -> Result<Json<View>> {
     let now = app.clock.now();
     let (register, booking, by) = seen_by(&app, id, caller, &link).await?;
-    let starts = match booking.subject {
-        Subject::Event(event) => app.programme(event).await?.event.starts()?,
-        Subject::Service(_) => booking.starts().unwrap_or(Timestamp::MAX),
-        // What is delivered can be cancelled until then; what is fetched may be out of the door by now.
-        Subject::Store(_) => booking.starts().unwrap_or(Timestamp::MIN),
-    };
+    let starts = starts(&app, &booking).await?;
     may_cancel(by, starts, now)?;
+    let back = back(&booking, by, starts, now);
     let register = store::finish_move(&app, register, now).await?;
-    let register = app.db.change(register, now, |register| register.cancel(by, now)).await?;
+    let register = app.db.change(register, now, |register| register.cancel_for(by, back, now)).await?;
     shown(&register.value).map(Json)
 }

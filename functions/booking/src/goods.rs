@@ -15,8 +15,8 @@ use tessera::id::{ProductId, StoreId};
 use tessera::pool::{Pool, first_end};
 use tessera::price::Charge;
 use tessera::price::coupon::CouponCode;
-use tessera::retail::Store;
 use tessera::retail::store::{goods, store};
+use tessera::retail::{ProductTerms, Store};
 
 /// Products that are wanted of one store.
 pub struct Wanted {
@@ -81,7 +81,8 @@ pub async fn take(app: &App, who: &Who<'_>, wanted: &Wanted, coupons: &[CouponCo
         let unit = shelf.price(&product.terms);
         wants.push((shelf.pool(), Want::Places(*quantity)));
         let plain = Line::new(Item::Product(product.id), product.terms.name.to_string(), *quantity, unit)?;
-        lines.push((*place, Charge { line: Line { slot, ..plain }, tax_code: product.terms.tax_code }));
+        let ProductTerms { tax_code, refund, .. } = product.terms;
+        lines.push((*place, Charge { line: Line { slot, refund, ..plain }, tax_code }));
     }
     lines.sort_by_key(|(place, _)| *place);
     let charges = lines.into_iter().map(|(_, charge)| charge).collect();

@@ -46,6 +46,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(hold::release))
         .routes(routes!(bookings::mine))
         .routes(routes!(bookings::one))
+        .routes(routes!(bookings::cancellation))
         .routes(routes!(bookings::cancel))
         .routes(routes!(times::reschedule))
         .routes(routes!(bookings::of_event))

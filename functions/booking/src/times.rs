@@ -112,7 +112,8 @@ fn charge(service: &Service, package: &Package, starts: Timestamp, now: Timestam
     let ends = starts + SignedDuration::from_mins(package.terms.minutes.into());
     let name = format!("{}: {}", service.details.name, package.terms.name);
     let plain = Line::new(Item::Package(package.id), name, 1, price)?;
-    let line = Line { slot: Some(Slot { starts, ends }), ..plain };
+    let refund = package.terms.refund.clone();
+    let line = Line { slot: Some(Slot { starts, ends }), refund, ..plain };
     Ok(Charge { line, tax_code: package.terms.tax_code.clone() })
 }
 

@@ -7,11 +7,12 @@ use tessera::app::App;
 use tessera::booking::store::{self, Cancelling};
 use tessera::booking::{By, Ending, Register, Subject, movement, proof, waitlist};
 use tessera::catalogue;
-use tessera::db::{Listing, Query, Stored};
+use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
-use tessera::id::{BookingId, EventId, OrderId, ProductId, StoreId};
+use tessera::id::{BookingId, EventId, OrderId, PaymentId, ProductId, StoreId};
 use tessera::message::{Envelope, Message};
 use tessera::order;
+use tessera::payment::Provider;
 use tessera::pool::store::Waited;
 use tessera::pool::{self, HoldKey};
 use tessera::queue::Job;
@@ -27,11 +28,13 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
                 let known = movement::movement(&app.db, *pool, *movement).await?.ok_or(Code::NotFound)?;
                 movement::carry_out(app, known, app.clock.now()).await.map(drop)
             }
-            Message::OrderFreePlaced { order } | Message::PaymentAuthorized { order, .. } => {
-                decide(app, *order).await
+            Message::OrderFreePlaced { order } => decide(app, *order, None).await,
+            Message::PaymentAuthorized { order, payment } => {
+                let paid_by = Provider::of(*order, *payment).ok_or(Code::NotFound)?;
+                decide(app, *order, Some(paid_by)).await
             }
             Message::OrderCancelled { order } => order_cancelled(app, *order).await,
-            Message::PaymentVoided { order, .. } => unpaid(app, *order).await,
+            Message::PaymentVoided { order, payment } => unpaid(app, *order, *payment).await,
             Message::BookingCancelled { booking, .. } => free(app, *booking).await,
             Message::BookingMoved { from, .. } => {
                 let (register, _) = store::booking(&app.db, *from).await?;
@@ -45,6 +48,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::EventChanged { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentRefunded { .. }
+            | Message::RefundDue { .. }
+            | Message::RefundDone { .. }
+            | Message::RefundFailed { .. }
             | Message::BookingConfirmed { .. }
             | Message::BookingLost { .. }
             | Message::EntryIssued { .. }
@@ -98,9 +104,9 @@ async fn shelve(app: &App, store: StoreId, product: ProductId) -> Result<()> {
     pool::store::open_stock(&app.db, id, subject, shelf.lanes()).await
 }
 
-async fn decide(app: &App, order: OrderId) -> Result<()> {
+async fn decide(app: &App, order: OrderId, paid_by: Option<Provider>) -> Result<()> {
     let order = order::store::order(&app.db, order).await?.value;
-    store::decide(app, &order, app.clock.now()).await
+    store::decide(app, &order, paid_by, app.clock.now()).await
 }
 
 /// The buyer gave an order up. If the money was faster, the booking it made is cancelled.
@@ -126,37 +132,20 @@ async fn order_cancelled(app: &App, order: OrderId) -> Result<()> {
     Ok(())
 }
 
-/// The money is gone. Mostly because the booking is; but an authorisation can also run out before it is captured, and
-/// then the booking it had secured ends.
-async fn unpaid(app: &App, order: OrderId) -> Result<()> {
-    let (order, now) = (order::store::order(&app.db, order).await?.value, app.clock.now());
-    let holder = HoldKey::of(order.quote.hold).ok_or(Code::NotFound)?;
-    for holder in [holder, holder.again()] {
-        let register = last_moved(app, store::register_of(&app.db, holder).await?).await?;
-        let booked =
-            |register: &Register| register.booking().is_some_and(|booking| booking.order == order.id);
-        if let Some(register) = register.filter(|register| booked(&register.value)) {
-            app.db.change(register, now, |register| register.cancel(By::Payment, now)).await?;
-        }
+/// A payment is gone. Mostly because the booking is; but an authorisation can also run out before it is captured, and then the
+/// booking it had secured ends.
+async fn unpaid(app: &App, order: OrderId, payment: PaymentId) -> Result<()> {
+    let now = app.clock.now();
+    let Some(register) = store::fate_of(&app.db, order).await? else { return Ok(()) };
+    let register = store::finish_move(app, register, now).await?;
+    if let Register::Cancelled { by: By::Moved, .. } = register.value {
+        return Err(Code::Busy.caused_by("it has just been moved: once more, with what it was moved to"));
+    }
+    let paid_by = Provider::of(order, payment).ok_or(Code::NotFound)?;
+    if register.value.booking().is_some_and(|booking| booking.paid_by == Some(paid_by)) {
+        app.db.change(register, now, |register| register.cancel(By::Payment, now)).await?;
     }
     Ok(())
-}
-
-/// The booking that took the place of this one, if it was moved, and so on.
-async fn last_moved(app: &App, first: Option<Stored<Register>>) -> Result<Option<Stored<Register>>> {
-    let Some(mut register) = first else { return Ok(None) };
-    loop {
-        register = store::finish_move(app, register, app.clock.now()).await?;
-        let next = match &register.value {
-            Register::Cancelled { booking, by: By::Moved, .. } => booking.moving.and_then(HoldKey::of),
-            Register::Cancelled { .. } | Register::Confirmed { .. } => None,
-            Register::Ended { .. } | Register::Lost { .. } => None,
-        };
-        match next {
-            Some(next) => register = store::register_of(&app.db, next).await?.ok_or(Code::NotFound)?,
-            None => return Ok(Some(register)),
-        }
-    }
 }
 
 /// Gives the places of a cancelled booking back.

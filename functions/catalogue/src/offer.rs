@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Account;
+use tessera::booking::policy::RefundPolicy;
 use tessera::catalogue::{
     Event, Offer, Sale, SaleStatus, Seats, State as EventState, Terms, check_capacity, store,
 };
@@ -54,6 +55,9 @@ pub struct Add {
     /// What it is for the tax office; `standard` if nothing is said.
     #[serde(default)]
     tax_code: Option<TaxCode>,
+    /// What comes back if a buyer cancels; everything if nothing is said.
+    #[serde(default)]
+    refund: Option<RefundPolicy>,
 }
 
 /// An offer.
@@ -118,10 +122,11 @@ pub async fn add(
     key: IdempotencyKey,
     input: Input<Add>,
 ) -> Result<Response> {
-    let (Add { capacity, pool, seats, name, price, sale, per_order, per_buyer, approval, tax_code }, now) =
-        (input.value, app.clock.now());
+    let (add, now) = (input.value, app.clock.now());
+    let Add { capacity, pool, seats, name, price, sale, per_order, per_buyer, approval, tax_code, refund } =
+        add;
     let per_order = per_order.unwrap_or(10);
-    let terms = Terms { name, price, sale, per_order, per_buyer, approval, tax_code };
+    let terms = Terms { name, price, sale, per_order, per_buyer, approval, tax_code, refund };
     let event = managed(&app, caller, id).await?.value;
     terms.check()?;
     let siblings = store::offers(&app.db, id).await?;

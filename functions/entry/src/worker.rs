@@ -36,6 +36,9 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
+            | Message::RefundDue { .. }
+            | Message::RefundFailed { .. }
+            | Message::RefundDone { .. }
             | Message::BookingLost { .. }
             | Message::BookingEventCancelling { .. }
             | Message::EntryIssued { .. }

@@ -72,7 +72,9 @@ const TEMPLATES: &[(&str, &str)] = templates!(
     "approved.txt",
     "approved.html",
     "declined.txt",
-    "declined.html"
+    "declined.html",
+    "refund.txt",
+    "refund.html"
 );
 
 impl Post {

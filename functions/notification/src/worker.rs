@@ -15,8 +15,10 @@ use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
 use tessera::id::{ApplicationId, BookingId, EventId, MailId, OrderId, WaiterId};
 use tessera::message::{CodePurpose, Envelope, Message};
+use tessera::money::Money;
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
+use tessera::payment::refund::Why;
 use tessera::queue::Job;
 use tessera::retail::StoreDetails;
 use tessera::{booking, calendar, catalogue, entry, identity, notification, order, retail, vendor};
@@ -37,6 +39,11 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::EntryIssued { order, .. } => confirmation(app, post, id, *order).await,
             Message::BookingCancelled { booking, order } => {
                 cancellation(app, post, id, *booking, *order).await
+            }
+            // What a cancellation gives back is told by its own mail.
+            Message::RefundDone { why: Why::Booking, .. } => Ok(()),
+            Message::RefundDone { order, amount, reason, .. } => {
+                refund(app, post, id, *order, *amount, reason.as_deref()).await
             }
             Message::BookingLost { order, .. } => {
                 tell(app, post, id, Kind::PlacesGone, *order, "", Vec::new()).await
@@ -60,6 +67,8 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
+            | Message::RefundDue { .. }
+            | Message::RefundFailed { .. }
             | Message::BookingConfirmed { .. }
             | Message::BookingEventCancelling { .. }
             | Message::WaitlistJoined { .. }
@@ -202,7 +211,8 @@ async fn confirmation(app: &App, post: &Post, id: MailId, order: OrderId) -> Res
 }
 
 async fn cancellation(app: &App, post: &Post, id: MailId, booking: BookingId, order: OrderId) -> Result<()> {
-    let why = match booking::store::booking(&app.db, booking).await?.0.value {
+    let register = booking::store::booking(&app.db, booking).await?.0.value;
+    let why = match &register {
         Register::Cancelled { by: By::Buyer, .. } => "as you asked",
         Register::Cancelled { by: By::Organiser, .. } => "by the organiser",
         Register::Cancelled { by: By::Event, .. } => "because the event will not take place",
@@ -212,7 +222,34 @@ async fn cancellation(app: &App, post: &Post, id: MailId, booking: BookingId, or
             return Err(Code::Internal.caused_by("told of a cancellation that is not in the register"));
         }
     };
-    tell(app, post, id, Kind::Cancellation, order, why, Vec::new()).await
+    let order = order::store::order(&app.db, order).await?.value;
+    let occasion = Occasion::of(app, order.quote.subject, &order.quote.lines).await?;
+    let back = match &register {
+        Register::Cancelled { back, .. } => back.unwrap_or(order.quote.total),
+        Register::Confirmed { .. } | Register::Ended { .. } | Register::Lost { .. } => order.quote.total,
+    };
+    let about = about(app, post, &order, &occasion, why);
+    let (kept, none) = (back != order.quote.total, back.is_zero());
+    let values = context! { back => back.to_string(), kept, none, ..about };
+    let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
+    post.send(app, Letter { id, kind: Kind::Cancellation, to, name, values, attachments: Vec::new() }).await
+}
+
+/// Money went back although the places stay sold.
+async fn refund(
+    app: &App,
+    post: &Post,
+    id: MailId,
+    order: OrderId,
+    amount: Money,
+    reason: Option<&str>,
+) -> Result<()> {
+    let order = order::store::order(&app.db, order).await?.value;
+    let occasion = Occasion::of(app, order.quote.subject, &order.quote.lines).await?;
+    let about = about(app, post, &order, &occasion, "");
+    let values = context! { amount => amount.to_string(), reason, ..about };
+    let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
+    post.send(app, Letter { id, kind: Kind::Refund, to, name, values, attachments: Vec::new() }).await
 }
 
 /// A booking took another one's place.

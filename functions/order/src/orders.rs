@@ -15,7 +15,7 @@ use tessera::id::{BookingId, EventId, HoldId, OrderId, OrganisationId, ServiceId
 use tessera::identity::Action;
 use tessera::money::Money;
 use tessera::order::store::Link;
-use tessera::order::{Contact, Order, Reason, State as OrderState, Status, Step};
+use tessera::order::{Contact, Order, Reason, Refunded, State as OrderState, Status, Step};
 use tessera::page::{Page, Paging};
 use tessera::pool::HoldKey;
 use tessera::price::{Discount, Fee};
@@ -70,6 +70,9 @@ pub struct View {
     reason: Option<Reason>,
     /// What happened, in order.
     history: Vec<Step>,
+    /// What went back of the money.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<Refunded>,
 }
 
 /// A coupon that took something off.
@@ -108,6 +111,7 @@ fn view(order: &Order, now: Timestamp) -> View {
         booking,
         reason,
         history,
+        refunds: order.refunds.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use tessera::app::App;
 use tessera::error::{Code, Result};
 use tessera::id::OrderId;
 use tessera::message::{Envelope, Message};
-use tessera::order::{Order, Reason, What, store};
+use tessera::order::{Order, Reason, Refunded, What, store};
 use tessera::queue::Job;
 
 /// One message.
@@ -34,6 +34,17 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::PaymentRefunded { order, .. } => {
                 change(app, *order, |order| order.note(What::Refunded, now)).await
             }
+            Message::RefundDone { order, refund, attempt, amount, .. } => {
+                let (id, amount, attempt) = (*refund, *amount, *attempt);
+                change(app, *order, |order| order.refunded(Refunded { id, amount, attempt, returned: false }))
+                    .await
+            }
+            Message::RefundFailed { was_done: false, .. } => Ok(()),
+            Message::RefundFailed { order, refund, attempt, amount, .. } => {
+                let (id, amount, attempt) = (*refund, *amount, *attempt);
+                change(app, *order, |order| order.refunded(Refunded { id, amount, attempt, returned: true }))
+                    .await
+            }
             Message::EntryIssued { order, .. } => {
                 change(app, *order, |order| order.note(What::TicketsIssued, now)).await
             }
@@ -46,6 +57,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
             | Message::PaymentAuthorized { .. }
+            | Message::RefundDue { .. }
             | Message::BookingEventCancelling { .. }
             | Message::MailingContinued { .. }
             | Message::WaitlistJoined { .. }

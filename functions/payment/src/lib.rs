@@ -3,13 +3,17 @@
 //! | file | use cases |
 //! |---|---|
 //! | [`payments`] | open a payment for an order, read it |
+//! | [`refunds`] | give some of it back, ask again, see how far an event's refunds are |
+//! | [`books`] | the ledger, revenue |
 //! | [`webhook`] | what the provider reports |
 //! | [`worker`] | capture, void or refund when the booking's fate is known |
 //! | [`stripe`] | the Stripe adapter |
 //!
 //! Rules and the kept form are in [`tessera::payment`].
 
+pub mod books;
 pub mod payments;
+pub mod refunds;
 pub mod stripe;
 pub mod webhook;
 pub mod worker;
@@ -26,8 +30,14 @@ use utoipa_axum::routes;
 #[must_use]
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(payments::open))
+        .routes(routes!(payments::of_order, payments::open))
         .routes(routes!(payments::one))
+        .routes(routes!(refunds::make))
+        .routes(routes!(refunds::retry))
+        .routes(routes!(refunds::of_event))
+        .routes(routes!(books::ledger))
+        .routes(routes!(books::earned))
+        .routes(routes!(books::earned_csv))
         .routes(routes!(webhook::stripe))
 }
 

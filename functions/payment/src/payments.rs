@@ -1,5 +1,6 @@
 //! Payments, as buyers see them.
 
+use crate::refunds::RefundView;
 use crate::stripe::Stripe;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,9 +12,12 @@ use tessera::auth::{Buyer, MaybeBuyer};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Params, Path};
 use tessera::id::{OrderId, PaymentId};
+use tessera::identity::Action;
 use tessera::money::Money;
+use tessera::order;
 use tessera::order::store::Link;
-use tessera::payment::{Payment, Provider, State as PaymentState, store};
+use tessera::payment::{Payment, Provider, Status, store};
+use tessera::price::Part;
 
 /// How to pay.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -24,23 +28,6 @@ pub struct Open {
     #[serde(default)]
     #[schema(max_length = 500)]
     return_url: Option<String>,
-}
-
-/// Where a payment stands.
-#[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = PaymentStatus)]
-pub enum Status {
-    /// The buyer has not paid.
-    Open,
-    /// The provider keeps the money ready.
-    Authorized,
-    /// The money was taken.
-    Captured,
-    /// Let go without taking anything.
-    Voided,
-    /// Taken and given back.
-    Refunded,
 }
 
 /// A payment.
@@ -57,6 +44,14 @@ pub struct View {
     amount: Money,
     /// Where it stands.
     status: Status,
+    /// How much of it went back.
+    refunded: Money,
+    /// How much can still be refunded; what is owed already is not in it.
+    remaining: Money,
+    /// What it is for: lines, then fees. They sum to the amount.
+    parts: Vec<Part>,
+    /// Refunds, oldest first.
+    refunds: Vec<RefundView>,
     /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     declined: Option<String>,
@@ -68,21 +63,24 @@ pub struct View {
     pay_url: Option<String>,
 }
 
+/// The view of a payment; for whoever may pay it, with what is needed to pay.
 fn view(payment: &Payment, stripe: &Stripe, return_url: Option<&str>) -> View {
-    let status = match payment.state {
-        PaymentState::Open => Status::Open,
-        PaymentState::Authorized { .. } => Status::Authorized,
-        PaymentState::Captured { .. } => Status::Captured,
-        PaymentState::Voided { .. } => Status::Voided,
-        PaymentState::Refunded { .. } => Status::Refunded,
+    let (status, captured) = (payment.status(), payment.remaining());
+    let payable = payment.intent.as_ref().filter(|_| status == Status::Open);
+    let remaining = match status {
+        Status::Open | Status::Authorized | Status::Voided => Money { amount: 0, ..captured },
+        Status::Captured | Status::PartlyRefunded | Status::Refunded => captured,
     };
-    let payable = payment.intent.as_ref().filter(|_| matches!(status, Status::Open));
     View {
         id: payment.id,
         order: payment.order,
         provider: payment.provider,
         amount: payment.amount,
         status,
+        refunded: payment.refunded(),
+        remaining,
+        parts: payment.parts.clone(),
+        refunds: payment.refunds.iter().map(RefundView::new).collect(),
         declined: payment.declined.clone(),
         client_secret: payable.map(|intent| intent.client_secret.clone()),
         pay_url: payable.and_then(|intent| stripe.pay_url(intent, return_url)),
@@ -106,7 +104,7 @@ pub async fn open(
     check(return_url.as_deref())?;
     let order = app.order_for(id, caller, &link).await?.value;
     order.may_pay(now)?;
-    let new = Payment::new(order.id, order.quote.buyer, provider, order.quote.total, now);
+    let new = Payment::new(&order, provider, now);
     let payment = app.db.put_new(new, Vec::new(), now).await?.stored();
     let payment = match payment.value.intent {
         Some(_) => payment,
@@ -133,19 +131,47 @@ fn check(return_url: Option<&str>) -> Result<()> {
     if good { Ok(()) } else { Err(fault()) }
 }
 
-/// Read a payment.
+/// Read a payment: its buyer, or whoever handles the seller's money.
 #[utoipa::path(get, path = "/v1/payments/{id}", tag = "payment", security(("bearer" = [])),
     params(("id" = PaymentId, Path, description = "The payment")),
     responses((status = 200, description = "The payment", body = View)))]
 pub async fn one(
     State(app): State<App>,
     Extension(stripe): Extension<Arc<Stripe>>,
-    buyer: Buyer,
+    caller: Buyer,
     Path(id): Path<PaymentId>,
 ) -> Result<Json<View>> {
     let payment = store::payment(&app.db, id).await?.value;
-    if payment.buyer != buyer {
-        return Code::NotFound.refuse();
+    if payment.buyer != caller {
+        let Buyer::Account(account) = caller else { return Code::NotFound.refuse() };
+        app.authorize(account, Action::ManageMoney, payment.organisation).await?;
     }
     Ok(Json(view(&payment, &stripe, None)))
+}
+
+/// An order's payments.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Payments {
+    /// One with each provider that was tried.
+    items: Vec<View>,
+}
+
+/// List an order's payments: for its buyer, whoever has its link, or whoever handles the seller's money.
+#[utoipa::path(get, path = "/v1/orders/{id}/payments", tag = "payment", security(("bearer" = []), ()),
+    params(("id" = OrderId, Path, description = "The order"), Link),
+    responses((status = 200, description = "The payments", body = Payments)))]
+pub async fn of_order(
+    State(app): State<App>,
+    Extension(stripe): Extension<Arc<Stripe>>,
+    MaybeBuyer(caller): MaybeBuyer,
+    Path(id): Path<OrderId>,
+    Params(link): Params<Link>,
+) -> Result<Json<Payments>> {
+    if let Err(refusal) = app.order_for(id, caller, &link).await {
+        let Some(Buyer::Account(account)) = caller else { return Err(refusal) };
+        let order = order::store::order(&app.db, id).await?.value;
+        app.authorize(account, Action::ManageMoney, order.quote.organisation).await?;
+    }
+    let payments = store::payments_of(&app.db, &[id]).await?;
+    Ok(Json(Payments { items: payments.iter().map(|payment| view(&payment.value, &stripe, None)).collect() }))
 }

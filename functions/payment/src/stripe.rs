@@ -1,6 +1,6 @@
 //! The Stripe adapter: PaymentIntents with manual capture, and webhook signatures.
 //!
-//! Our own typed calls: five of them, form-encoded, against the pinned API version. Every call that moves money carries
+//! Our own typed calls: six of them, form-encoded, against the pinned API version. Every call that moves money carries
 //! an Idempotency-Key made of our payment's id, so that a repeated call is answered, not repeated. One layer of retries,
 //! here for callers who wait; the worker's calls are repeated by the queue.
 //!
@@ -12,8 +12,10 @@ use serde::Deserialize;
 use std::time::Duration;
 use tessera::config::{Config, ConfigError};
 use tessera::error::{Code, Refusal, Result};
-use tessera::money::Money;
-use tessera::payment::{Act, Fact, Intent, Payment};
+use tessera::id::RefundId;
+use tessera::money::{Currency, Money};
+use tessera::payment::refund::{Progress, Refund, RefundFact};
+use tessera::payment::{Fact, Intent, Payment};
 use tessera::sign::random;
 
 /// The version of Stripe's API this adapter was written against.
@@ -54,18 +56,23 @@ pub struct PaymentIntent {
 pub struct Metadata {
     /// Our payment.
     pub payment_id: Option<String>,
+    /// Our refund.
+    refund_id: Option<String>,
+    /// For the how-many-th time we asked for it.
+    attempt: Option<String>,
 }
 
+/// A Refund, as far as it matters here.
 #[derive(Debug, Clone, Deserialize)]
-struct Charge {
-    payment_intent: Option<String>,
+struct RefundObject {
+    id: String,
     amount: i64,
+    currency: String,
+    payment_intent: Option<String>,
+    status: Option<String>,
+    failure_reason: Option<String>,
     #[serde(default)]
-    amount_refunded: i64,
-    #[serde(default)]
-    captured: bool,
-    #[serde(default)]
-    metadata: Metadata,
+    metadata: Option<Metadata>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -81,11 +88,6 @@ struct ApiError {
 #[derive(Deserialize)]
 struct ErrorBody {
     error: ApiError,
-}
-
-#[derive(Deserialize)]
-struct Refund {
-    status: Option<String>,
 }
 
 /// What a webhook reports.
@@ -116,14 +118,60 @@ impl PaymentIntent {
     fn fact(&self) -> Option<Fact> {
         match self.status.as_str() {
             "requires_capture" => {
-                let currency = self.currency.to_uppercase().parse().ok()?;
-                Some(Fact::Authorized { amount: Money::new(self.amount_capturable, currency) })
+                Some(Fact::Authorized { amount: money(self.amount_capturable, &self.currency)? })
             }
             "succeeded" => Some(Fact::Captured),
             "canceled" => Some(Fact::Cancelled),
             _ => None,
         }
     }
+}
+
+impl RefundObject {
+    /// What its status says.
+    fn fact(&self) -> Option<Fact> {
+        let ours = self.metadata.as_ref().and_then(|metadata| {
+            let id: RefundId = metadata.refund_id.as_ref()?.parse().ok()?;
+            Some((id, metadata.attempt.as_ref()?.parse().ok()?))
+        });
+        let progress = match self.status.as_deref() {
+            Some("succeeded") => Progress::Done,
+            Some("failed" | "canceled") => {
+                let code = self.failure_reason.clone().unwrap_or_else(|| "unknown".to_owned());
+                Progress::Failed { code }
+            }
+            _ => Progress::Pending,
+        };
+        let amount = money(self.amount, &self.currency)?;
+        Some(Fact::Refund(RefundFact { id: self.id.clone(), ours, amount, progress }))
+    }
+}
+
+/// How many of Stripe's units are one of ours. Stripe counts these two in hundredths, which they no longer have
+/// (<https://docs.stripe.com/currencies#special-cases>).
+fn scale(currency: Currency) -> i64 {
+    match currency.code() {
+        "ISK" | "UGX" => 100,
+        _ => 1,
+    }
+}
+
+fn money(amount: i64, currency: &str) -> Option<Money> {
+    let currency: Currency = currency.to_uppercase().parse().ok()?;
+    Some(Money::new(amount / scale(currency), currency))
+}
+
+/// An amount in Stripe's units.
+///
+/// # Errors
+/// `payment_refused` for what Stripe cannot take: of currencies with three decimals, the last must be 0.
+fn units(money: Money) -> Result<String> {
+    if money.currency.decimals() == 3 && money.amount % 10 != 0 {
+        return Err(
+            Code::PaymentRefused.because("Stripe takes this currency in steps of ten of its smallest units")
+        );
+    }
+    Ok((money.amount * scale(money.currency)).to_string())
 }
 
 /// How a call ended, other than well.
@@ -171,20 +219,21 @@ impl Stripe {
     }
 
     async fn once(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<serde_json::Value, Failure> {
-        let call = self
-            .http
-            .post(format!("{}{path}", self.base))
-            .bearer_auth(&self.secret)
-            .header("Stripe-Version", VERSION);
-        let answer = call.header("Idempotency-Key", key).form(form).send().await;
+        self.send(self.http.post(format!("{}{path}", self.base)).header("Idempotency-Key", key).form(form))
+            .await
+    }
+
+    async fn send(&self, call: reqwest::RequestBuilder) -> Result<serde_json::Value, Failure> {
+        let answer = call.bearer_auth(&self.secret).header("Stripe-Version", VERSION).send().await;
         let answer = answer.map_err(|error| Failure::Passing(error.to_string()))?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(|error| Failure::Passing(error.to_string()))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| Failure::Passing(error.to_string()));
         }
-        // 409 is the same key in flight, 429 is too many at once.
-        if status.is_server_error() || matches!(status.as_u16(), 409 | 429) {
+        // 409 is the same key in flight, 429 is too many at once. A key that is refused (401, 403) is put right by an operator: until
+        // then, nothing that was to be done is given up.
+        if status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 409 | 429) {
             return Err(Failure::Passing(format!("{status}: {}", String::from_utf8_lossy(&body))));
         }
         match serde_json::from_slice::<ErrorBody>(&body) {
@@ -220,8 +269,7 @@ impl Stripe {
     /// # Errors
     /// `provider_unavailable`; `internal` when Stripe refuses the call.
     pub async fn open(&self, payment: &Payment) -> Result<Intent> {
-        let (amount, currency) =
-            (payment.amount.amount.to_string(), payment.amount.currency.code().to_lowercase());
+        let (amount, currency) = (units(payment.amount)?, payment.amount.currency.code().to_lowercase());
         let (id, order) = (payment.id.to_string(), payment.order.to_string());
         let form = [
             ("amount", amount.as_str()),
@@ -256,53 +304,71 @@ impl Stripe {
         Some(url.into())
     }
 
-    /// Captures, voids or refunds, and answers with what is true at Stripe afterwards. An intent that is already past
-    /// the wanted step is no error: its present status is the answer.
+    /// Captures, and answers with what is true at Stripe afterwards. An intent that is already past this is no error: its
+    /// present status is the answer.
     ///
     /// # Errors
     /// `provider_unavailable`; `internal` when Stripe refuses the call for good.
-    pub async fn act(&self, act: Act, payment: &Payment, intent: &str) -> Result<Option<Fact>> {
-        let id = payment.id;
-        let done = match act {
-            Act::Capture => {
-                self.once(&format!("/v1/payment_intents/{intent}/capture"), &[], &format!("{id}-capture"))
-                    .await
-            }
-            Act::Void => {
-                self.once(&format!("/v1/payment_intents/{intent}/cancel"), &[], &format!("{id}-void")).await
-            }
-            Act::Refund => {
-                let (id, key) = (id.to_string(), format!("{id}-refund"));
-                let form = [("payment_intent", intent), ("metadata[payment_id]", id.as_str())];
-                self.once("/v1/refunds", &form, &key).await
-            }
-        };
-        let value = match done {
-            Ok(value) => value,
-            Err(Failure::Final(error))
-                if error.code.as_deref() == Some("payment_intent_unexpected_state") =>
-            {
-                let known = error.payment_intent.as_ref().and_then(|intent| intent.fact());
-                return known.map(Some).ok_or_else(|| Failure::Final(error).refusal());
-            }
-            Err(Failure::Final(error)) if error.code.as_deref() == Some("charge_already_refunded") => {
-                return Ok(Some(Fact::Refunded));
-            }
-            Err(failure) => return Err(failure.refusal()),
-        };
-        match act {
-            Act::Capture | Act::Void => {
-                let intent: PaymentIntent =
+    pub async fn capture(&self, payment: &Payment, intent: &str) -> Result<Option<Fact>> {
+        let path = format!("/v1/payment_intents/{intent}/capture");
+        intent_after(self.once(&path, &[], &format!("{}-capture", payment.id)).await)
+    }
+
+    /// Lets an authorisation go, as [`Self::capture`] takes it.
+    ///
+    /// # Errors
+    /// As [`Self::capture`].
+    pub async fn void(&self, payment: &Payment, intent: &str) -> Result<Option<Fact>> {
+        let path = format!("/v1/payment_intents/{intent}/cancel");
+        intent_after(self.once(&path, &[], &format!("{}-void", payment.id)).await)
+    }
+
+    /// Asks for a refund. That Stripe refuses it is an answer, too: it failed.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` for an answer that cannot be understood.
+    pub async fn refund(&self, payment: &Payment, intent: &str, refund: &Refund) -> Result<Option<Fact>> {
+        let attempt = refund.state.attempt();
+        let (of, id, amount) = (payment.id.to_string(), refund.id.to_string(), units(refund.amount)?);
+        let nth = attempt.to_string();
+        let form = [
+            ("payment_intent", intent),
+            ("amount", &amount),
+            ("metadata[payment_id]", &of),
+            ("metadata[refund_id]", &id),
+            ("metadata[attempt]", &nth),
+        ];
+        match self.once("/v1/refunds", &form, &format!("{id}-{attempt}")).await {
+            Ok(value) => {
+                let made: RefundObject =
                     serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
-                Ok(intent.fact())
+                Ok(made.fact())
             }
-            Act::Refund => {
-                // A refund may be pending for days; its end is reported by webhook.
-                let refund: Refund =
-                    serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
-                Ok((refund.status.as_deref() == Some("succeeded")).then_some(Fact::Refunded))
+            Err(Failure::Final(error)) => {
+                tracing::warn!(refund = id, ?error, "stripe refused a refund");
+                let code = error.code.or(error.kind).unwrap_or_else(|| "refused".to_owned());
+                let (ours, progress) = (Some((refund.id, attempt)), Progress::Failed { code });
+                Ok(Some(Fact::Refund(RefundFact {
+                    id: String::new(),
+                    ours,
+                    amount: refund.amount,
+                    progress,
+                })))
             }
+            Err(passing) => Err(passing.refusal()),
         }
+    }
+
+    /// Which payment of ours an intent is of, if it is of one.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` when Stripe refuses the call.
+    pub async fn payment_of(&self, intent: &str) -> Result<Option<String>> {
+        let call = self.http.get(format!("{}/v1/payment_intents/{intent}", self.base));
+        let value = self.send(call).await.map_err(Failure::refusal)?;
+        let intent: PaymentIntent =
+            serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+        Ok(intent.metadata.payment_id)
     }
 
     /// Checks a webhook's signature over the raw bytes and reads what it reports. `None` for event types that tell us
@@ -339,18 +405,31 @@ impl Stripe {
                 let fact = Fact::Declined { code };
                 Ok(Some(Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
             }
-            "charge.refunded" => {
-                let charge: Charge =
+            "refund.created" | "refund.updated" | "refund.failed" => {
+                let refund: RefundObject =
                     serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
-                let whole = charge.amount_refunded >= charge.amount;
-                // Letting an authorisation go is reported as a refund of what was never captured.
-                let fact = if charge.captured { Fact::Refunded } else { Fact::Cancelled };
-                let report =
-                    Report { payment: charge.metadata.payment_id, intent: charge.payment_intent, fact };
-                Ok(whole.then_some(report))
+                let payment = refund.metadata.as_ref().and_then(|metadata| metadata.payment_id.clone());
+                let fact = refund.fact();
+                Ok(fact.map(|fact| Report { payment, intent: refund.payment_intent, fact }))
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// What is true of an intent after a call about it.
+fn intent_after(done: Result<serde_json::Value, Failure>) -> Result<Option<Fact>> {
+    match done {
+        Ok(value) => {
+            let intent: PaymentIntent =
+                serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+            Ok(intent.fact())
+        }
+        Err(Failure::Final(error)) if error.code.as_deref() == Some("payment_intent_unexpected_state") => {
+            let known = error.payment_intent.as_ref().and_then(|intent| intent.fact());
+            known.map(Some).ok_or_else(|| Failure::Final(error).refusal())
+        }
+        Err(failure) => Err(failure.refusal()),
     }
 }
 

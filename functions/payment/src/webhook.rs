@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tessera::app::App;
 use tessera::error::{Code, Result};
 use tessera::http::too_large;
-use tessera::payment::store;
+use tessera::payment::{Fact, store};
 
 /// Stripe reports here. Answered quickly: everything that follows is done by queues.
 #[utoipa::path(post, path = "/v1/webhooks/stripe", tag = "payment",
@@ -29,6 +29,11 @@ pub async fn stripe(
     let header = header.ok_or_else(|| Code::SignatureInvalid.because("Stripe-Signature is missing"))?;
     let Some(Report { payment, intent, fact }) = stripe.report(header, &body, now)? else {
         return Ok(StatusCode::NO_CONTENT);
+    };
+    // A refund that somebody made at Stripe does not say which payment of ours it is of; its intent does.
+    let payment = match (payment, &intent, &fact) {
+        (None, Some(intent), Fact::Refund(_)) => stripe.payment_of(intent).await?,
+        (payment, _, _) => payment,
     };
     // What other systems do with the same Stripe account is none of our business.
     let Some(id) = payment.and_then(|id| id.parse().ok()) else { return Ok(StatusCode::NO_CONTENT) };

@@ -1,15 +1,21 @@
-//! What payment does when a booking's fate is known: take the money, let it go, or give it back.
+//! What payment does when something became known: about a booking, or about a payment. It looks at both, does what is left to do, and
+//! writes down in the books what was done.
 
 use crate::stripe::Stripe;
 use futures_util::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use tessera::app::App;
-use tessera::booking::{self, Register};
-use tessera::db::Key;
+use tessera::booking::store::fate_of;
+use tessera::booking::{By, Register};
+use tessera::db::{Put, Stored};
 use tessera::error::{Code, Result};
-use tessera::id::{BookingId, OrderId};
+use tessera::id::{OrderId, PaymentId, RefundId};
 use tessera::message::{Envelope, Message};
-use tessera::payment::{Fate, Payment, Provider};
+use tessera::money::Money;
+use tessera::payment::ledger::Entry;
+use tessera::payment::refund::{Refund, RefundState};
+use tessera::payment::{Act, Fate, Payment, Provider, store};
 use tessera::queue::{Job, Worker};
 
 /// The worker, with its provider at hand.
@@ -20,11 +26,35 @@ pub fn worker(app: App, stripe: Arc<Stripe>) -> Worker {
 
 fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
+        let at = envelope.at;
         match &envelope.message {
-            Message::BookingConfirmed { booking, order } | Message::BookingCancelled { booking, order } => {
-                follow(app, stripe, *order, fate(app, *booking).await?).await
+            Message::BookingConfirmed { order, .. }
+            | Message::BookingCancelled { order, .. }
+            | Message::BookingLost { order, .. }
+            | Message::PaymentAuthorized { order, .. } => settle(app, stripe, *order).await,
+            Message::PaymentCaptured { payment, order } => {
+                let known = store::payment(&app.db, *payment).await?.value;
+                note(app, Entry::captured(&known, at)?).await?;
+                // What became of the booking while the money was being taken.
+                settle(app, stripe, *order).await
             }
-            Message::BookingLost { order, .. } => follow(app, stripe, *order, Fate::None).await,
+            Message::RefundDue { payment, refund, attempt } => {
+                ask(app, stripe, *payment, *refund, *attempt).await
+            }
+            Message::RefundDone { payment, refund, attempt, .. } => {
+                let known = store::payment(&app.db, *payment).await?.value;
+                let refund = known.refund(*refund).ok_or(Code::NotFound)?;
+                note(app, Entry::refunded(&known, refund, *attempt, false, at)?).await
+            }
+            Message::RefundFailed { payment, refund, attempt, was_done, .. } => {
+                let known = store::payment(&app.db, *payment).await?.value;
+                let refund = known.refund(*refund).ok_or(Code::NotFound)?;
+                tracing::error!(%payment, refund = %refund.id, attempt, state = ?refund.state, "a refund failed");
+                match was_done {
+                    true => note(app, Entry::refunded(&known, refund, *attempt, true, at)?).await,
+                    false => Ok(()),
+                }
+            }
             Message::AccountCodeRequested { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
@@ -33,8 +63,6 @@ fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> Bo
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
-            | Message::PaymentAuthorized { .. }
-            | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
             | Message::BookingEventCancelling { .. }
@@ -51,28 +79,174 @@ fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> Bo
     })
 }
 
-fn tick<'a>(_: &'a App, _: &'a Arc<Stripe>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
-    Box::pin(async move { Err(Code::Internal.caused_by(format!("payment has no job {}", job.job))) })
+fn tick<'a>(app: &'a App, _: &'a Arc<Stripe>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        match job.job.as_str() {
+            "refunds" => refunds(app).await,
+            other => Err(Code::Internal.caused_by(format!("payment has no job {other}"))),
+        }
+    })
 }
 
 /// The register tells, not the message: of two messages the older may come last.
-async fn fate(app: &App, booking: BookingId) -> Result<Fate> {
-    match booking::store::booking(&app.db, booking).await?.0.value {
-        Register::Confirmed { .. } => Ok(Fate::Confirmed),
-        Register::Cancelled { .. } | Register::Ended { .. } | Register::Lost { .. } => Ok(Fate::None),
+async fn fate(app: &App, order: OrderId) -> Result<Option<Decided>> {
+    let Some(register) = fate_of(&app.db, order).await? else { return Ok(None) };
+    Ok(Some(match register.value {
+        // What this order's hold kept was taken by another order's booking, which was moved there.
+        Register::Confirmed { booking } | Register::Cancelled { booking, .. } if booking.order != order => {
+            Decided { paid_by: None, back: None }
+        }
+        Register::Confirmed { booking } => Decided { paid_by: booking.paid_by, back: None },
+        // Where a booking was moved to is followed; that it says so here is a race that another message ends.
+        Register::Cancelled { by: By::Moved, .. } => return Ok(None),
+        Register::Cancelled { booking, back, .. } => {
+            Decided { paid_by: None, back: booking.paid_by.zip(back) }
+        }
+        Register::Ended { .. } | Register::Lost { .. } => Decided { paid_by: None, back: None },
+    }))
+}
+
+/// What was decided about an order's places.
+#[derive(Clone, Copy)]
+struct Decided {
+    /// They are sold, for this payment.
+    paid_by: Option<Provider>,
+    /// They were given back, and of this payment only so much goes back.
+    back: Option<(Provider, Money)>,
+}
+
+impl Decided {
+    fn of(self, provider: Provider) -> Fate {
+        match self {
+            Self { paid_by: Some(paid_by), .. } if paid_by == provider => Fate::Confirmed,
+            Self { back: Some((paid_by, back)), .. } if paid_by == provider => {
+                Fate::Gone { back: Some(back) }
+            }
+            Self { .. } => Fate::Gone { back: None },
+        }
     }
 }
 
-async fn follow(app: &App, stripe: &Stripe, order: OrderId, fate: Fate) -> Result<()> {
-    let id = Payment::id_of(order, Provider::Stripe);
-    // An order that costs nothing has no payment.
-    let Some(payment) = app.db.get::<Payment>(&Key::new(id, "-")).await? else { return Ok(()) };
-    let (Some(act), Some(intent)) = (payment.value.follow(fate), &payment.value.intent) else {
+/// Does what is left to do about an order's payments. Repeating it changes nothing, and it may die anywhere.
+async fn settle(app: &App, stripe: &Stripe, order: OrderId) -> Result<()> {
+    let Some(decided) = fate(app, order).await? else { return Ok(()) };
+    for payment in store::payments_of(&app.db, &[order]).await? {
+        let fate = decided.of(payment.value.provider);
+        follow(app, stripe, payment, fate).await?;
+    }
+    Ok(())
+}
+
+async fn follow(app: &App, stripe: &Stripe, mut payment: Stored<Payment>, fate: Fate) -> Result<()> {
+    // Captured first, then owed: two steps at most, and one in which somebody else was faster.
+    for _ in 0..4 {
+        let now = app.clock.now();
+        let Some(act) = payment.value.follow(fate) else { return Ok(()) };
+        // What was never opened at the provider has nothing there.
+        let Some(intent) = payment.value.intent.clone() else { return Ok(()) };
+        let fact = match (act, payment.value.provider) {
+            (Act::Owe(amount), _) => {
+                payment = app.db.change(payment, now, |payment| payment.owe_for_booking(amount, now)).await?;
+                continue;
+            }
+            (Act::Capture, Provider::Stripe) => stripe.capture(&payment.value, &intent.id).await?,
+            (Act::Void, Provider::Stripe) => stripe.void(&payment.value, &intent.id).await?,
+        };
+        let Some(fact) = fact else { return Ok(()) };
+        payment = app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?;
+    }
+    Code::Busy.refuse()
+}
+
+/// Asks the provider for a refund that is due, if it still is.
+async fn ask(app: &App, stripe: &Stripe, payment: PaymentId, id: RefundId, attempt: u32) -> Result<()> {
+    let payment = store::payment(&app.db, payment).await?;
+    let refund = payment.value.refund(id).ok_or(Code::NotFound)?.clone();
+    if refund.state != (RefundState::Due { attempt }) {
         return Ok(());
+    }
+    let intent = payment.value.intent.clone().ok_or(Code::NotFound)?;
+    let fact = match payment.value.provider {
+        Provider::Stripe => stripe.refund(&payment.value, &intent.id, &refund).await?,
     };
-    if let Some(fact) = stripe.act(act, &payment.value, &intent.id).await? {
+    if let Some(fact) = fact {
         let now = app.clock.now();
         app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?;
     }
     Ok(())
+}
+
+/// Writes an entry into the books, once.
+async fn note(app: &App, entry: Entry) -> Result<()> {
+    match app.db.put_new(entry, Vec::new(), app.clock.now()).await? {
+        Put::Done(_) | Put::Existed(_) => Ok(()),
+    }
+}
+
+/// How long after a failed attempt the provider is asked again: after an hour, then four, then a day each, ten times in all.
+const AGAIN_AFTER_HOURS: [i64; 9] = [1, 4, 24, 24, 24, 24, 24, 24, 24];
+
+/// Asks again for refunds that failed, each in its time. What has failed too often fails the job: somebody must look.
+async fn refunds(app: &App) -> Result<()> {
+    let (now, mut stuck) = (app.clock.now(), 0);
+    for shard in 0..store::OWING_SHARDS {
+        for listed in app.db.list_all::<Payment>(&store::owing_in(shard)).await? {
+            let due = |refund: &Refund| match &refund.state {
+                RefundState::Failed { attempt, at, .. } => again(*attempt, *at, now),
+                RefundState::Due { .. } | RefundState::Pending { .. } | RefundState::Done { .. } => {
+                    Again::Not
+                }
+            };
+            for refund in &listed.value.refunds {
+                match due(refund) {
+                    Again::Not => {}
+                    Again::Never => {
+                        tracing::error!(payment = %listed.value.id, refund = %refund.id, state = ?refund.state, "a refund has failed too often");
+                        stuck += 1;
+                    }
+                    Again::Now => {
+                        let payment = store::payment(&app.db, listed.value.id).await?;
+                        app.db.change(payment, now, |payment| payment.retry(refund.id)).await?;
+                    }
+                }
+            }
+        }
+    }
+    match stuck {
+        0 => Ok(()),
+        _ => Err(Code::Internal.caused_by(format!("{stuck} refunds have failed too often"))),
+    }
+}
+
+/// Whether a failed refund is to be asked for again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Again {
+    Not,
+    Now,
+    Never,
+}
+
+fn again(attempt: u32, failed: Timestamp, now: Timestamp) -> Again {
+    let place = usize::try_from(attempt).unwrap_or(usize::MAX).saturating_sub(1);
+    match AGAIN_AFTER_HOURS.get(place) {
+        None => Again::Never,
+        Some(hours) if now >= failed + SignedDuration::from_hours(*hours) => Again::Now,
+        Some(_) => Again::Not,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_refund_is_asked_for_again_later_and_later_and_then_somebody_must_look() {
+        let failed = Timestamp::from_second(1_800_000_000).unwrap();
+        let after = |attempt, hours| again(attempt, failed, failed + SignedDuration::from_hours(hours));
+        assert_eq!(
+            [after(1, 0), after(1, 1), after(2, 3), after(2, 4)],
+            [Again::Not, Again::Now, Again::Not, Again::Now]
+        );
+        assert_eq!([after(9, 23), after(9, 24), after(10, 1000)], [Again::Not, Again::Now, Again::Never]);
+    }
 }

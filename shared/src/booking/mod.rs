@@ -3,10 +3,11 @@
 //! A hold lives in lanes ([`crate::pool`]) and in the signed [`Quote`] that its buyer carries. What becomes of it is
 //! decided once, by the first write of its [`Register`]: **confirmed**, which is the booking itself, or **ended**.
 //! Paying, expiring, releasing and replacing race for that one item, never for clocks. [`store`] has the flow, [`proof`] recounts
-//! a pool from its ledger and the registers, [`waitlist`] and [`application`] keep places for people under keys of their own, [`movement`] is what comes into stock and goes, [`want`] says where in the lanes something can be had.
+//! a pool from its ledger and the registers, [`waitlist`] and [`application`] keep places for people under keys of their own, [`movement`] is what comes into stock and goes, [`policy`] what comes back to who cancels, [`want`] says where in the lanes something can be had.
 
 pub mod application;
 pub mod movement;
+pub mod policy;
 pub mod proof;
 pub mod store;
 pub mod waitlist;
@@ -21,9 +22,11 @@ use crate::id::{
 };
 use crate::message::Message;
 use crate::money::Money;
+use crate::payment::Provider;
 use crate::pool::{Claim, Mark, Pool};
-use crate::price::{Extras, Tax};
+use crate::price::{self, Extras, Tax};
 use jiff::Timestamp;
+use policy::RefundPolicy;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use want::{Want, add_up};
@@ -72,7 +75,9 @@ impl Subject {
 }
 
 /// What a line is of.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
     /// A ticket type.
@@ -81,6 +86,16 @@ pub enum Item {
     Package(PackageId),
     /// A product.
     Product(ProductId),
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offer(id) => id.fmt(f),
+            Self::Package(id) => id.fmt(f),
+            Self::Product(id) => id.fmt(f),
+        }
+    }
 }
 
 impl Item {
@@ -145,6 +160,9 @@ pub struct Line {
     /// The tax on what is left, if the seller has said how it is taxed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax: Option<Tax>,
+    /// What comes back if its buyer cancels; everything if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<RefundPolicy>,
 }
 
 impl Line {
@@ -154,8 +172,15 @@ impl Line {
     /// `invalid_input` when the amount is too large.
     pub fn new(item: Item, name: String, quantity: u32, unit: Money) -> Result<Self> {
         let amount = unit.times(quantity)?;
-        let (section, slot, seats, discount, tax) = (None, None, Vec::new(), None, None);
-        Ok(Self { item, name, quantity, section, slot, seats, unit, amount, discount, tax })
+        let (section, slot, seats, discount, tax, refund) = (None, None, Vec::new(), None, None, None);
+        Ok(Self { item, name, quantity, section, slot, seats, unit, amount, discount, tax, refund })
+    }
+
+    /// What is paid for it, minor units: what is left after discounts, and a tax that comes on top.
+    #[must_use]
+    pub fn paid(&self) -> i64 {
+        let on_top = self.tax.as_ref().filter(|tax| !tax.included).map_or(0, |tax| tax.amount.amount);
+        price::left(self) + on_top
     }
 
     /// The seat of its `nth` place, from 0, with the section: `Stalls A-12`.
@@ -214,6 +239,9 @@ pub struct Booking {
     pub hold: HoldId,
     /// The order that pays.
     pub order: OrderId,
+    /// With whom the payment was made that it was sold for; absent if it costs nothing. An order's other payments are let go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_by: Option<Provider>,
     /// Whose.
     pub buyer: Buyer,
     /// Who sold.
@@ -301,6 +329,9 @@ pub enum Register {
         booking: Booking,
         /// By whom.
         by: By,
+        /// How much of the money goes back, if it is not all of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back: Option<Money>,
         /// When.
         at: Timestamp,
     },
@@ -325,11 +356,24 @@ impl Register {
         }
     }
 
-    /// Cancels the booking. Repeating it changes nothing.
+    /// Cancels the booking; all of the money goes back. Repeating it changes nothing.
     ///
     /// # Errors
     /// `wrong_state` if it never became one.
     pub fn cancel(&self, by: By, now: Timestamp) -> Result<Option<(Self, Vec<Message>)>> {
+        self.cancel_for(by, None, now)
+    }
+
+    /// As [`Self::cancel`], but perhaps not all of the money goes back.
+    ///
+    /// # Errors
+    /// As [`Self::cancel`].
+    pub fn cancel_for(
+        &self,
+        by: By,
+        back: Option<Money>,
+        now: Timestamp,
+    ) -> Result<Option<(Self, Vec<Message>)>> {
         match self {
             Self::Ended { .. } | Self::Lost { .. } => {
                 Err(Code::WrongState.because("this hold never became a booking"))
@@ -341,7 +385,7 @@ impl Register {
             }
             Self::Confirmed { booking } => {
                 let told = Message::BookingCancelled { booking: booking.id, order: booking.order };
-                Ok(Some((Self::Cancelled { booking: booking.clone(), by, at: now }, vec![told])))
+                Ok(Some((Self::Cancelled { booking: booking.clone(), by, back, at: now }, vec![told])))
             }
         }
     }
@@ -379,7 +423,7 @@ impl Register {
             Self::Confirmed { booking } if booking.moving != Some(to) => None,
             Self::Confirmed { booking } if done => {
                 let (booking, by) = (booking.clone(), By::Moved);
-                Some((Self::Cancelled { booking, by, at: now }, Vec::new()))
+                Some((Self::Cancelled { booking, by, back: None, at: now }, Vec::new()))
             }
             Self::Confirmed { booking } => {
                 let booking = Booking { moving: None, ..booking.clone() };
@@ -454,6 +498,7 @@ mod tests {
             id: BookingId::derive(&["b"]),
             hold: HoldId::derive(&["h"]),
             order: OrderId::derive(&["o"]),
+            paid_by: None,
             buyer: Buyer::Guest(crate::id::GuestId::derive(&["g"])),
             organisation: OrganisationId::derive(&["org"]),
             subject: Subject::Event(EventId::derive(&["e"])),
@@ -473,13 +518,13 @@ mod tests {
         let ended = Register::Ended { hold, why: Ending::Expired, at: at(0) };
         let lost = Register::Lost { hold, order, at: at(0) };
         let confirmed = Register::Confirmed { booking: booking() };
-        let cancelled = Register::Cancelled { booking: booking(), by: By::Buyer, at: at(0) };
+        let cancelled = Register::Cancelled { booking: booking(), by: By::Buyer, back: None, at: at(0) };
 
         assert_eq!(ended.cancel(By::Buyer, at(1)).unwrap_err(), Code::WrongState);
         assert_eq!(lost.cancel(By::Buyer, at(1)).unwrap_err(), Code::WrongState);
         assert_eq!(cancelled.cancel(By::Organiser, at(1)).unwrap(), None, "the first canceller stays");
         let (next, told) = confirmed.cancel(By::Buyer, at(1)).unwrap().unwrap();
-        assert_eq!(next, Register::Cancelled { booking: booking(), by: By::Buyer, at: at(1) });
+        assert_eq!(next, Register::Cancelled { booking: booking(), by: By::Buyer, back: None, at: at(1) });
         assert_eq!(told, [Message::BookingCancelled { booking: booking().id, order }]);
 
         let (next, told) = ended.lose(order, at(1)).unwrap().unwrap();
@@ -501,8 +546,8 @@ mod tests {
         let lost = Register::Lost { hold, order, at: at(0) };
         let still = Register::Confirmed { booking: booking() };
         let under_way = Register::Confirmed { booking: moving(to) };
-        let gone = Register::Cancelled { booking: moving(to), by: By::Moved, at: at(0) };
-        let cancelled = Register::Cancelled { booking: booking(), by: By::Buyer, at: at(0) };
+        let gone = Register::Cancelled { booking: moving(to), by: By::Moved, back: None, at: at(0) };
+        let cancelled = Register::Cancelled { booking: booking(), by: By::Buyer, back: None, at: at(0) };
 
         assert_eq!(still.move_to(to).unwrap().unwrap().0, under_way);
         assert_eq!((under_way.move_to(to).unwrap(), gone.move_to(to).unwrap()), (None, None));

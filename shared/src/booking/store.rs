@@ -18,10 +18,11 @@ use crate::catalogue;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Position, Stored, Table};
 use crate::error::{Code, Refusal, Result};
-use crate::id::{AccountId, BookingId, EventId, HoldId, StoreId};
+use crate::id::{AccountId, BookingId, EventId, HoldId, OrderId, StoreId};
 use crate::identity::Action;
 use crate::message::Message;
 use crate::order::Order;
+use crate::payment::Provider;
 use crate::pool::store::{
     Back, LaneWrite, Outcome, read, read_near, read_one, release, take_back, tell, told, write,
 };
@@ -610,7 +611,7 @@ pub async fn let_go(app: &App, holder: HoldKey, now: Timestamp) -> Result<()> {
 ///
 /// # Errors
 /// The store's own, and `busy` after too many lost races: the message comes again.
-pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
+pub async fn decide(app: &App, order: &Order, paid_by: Option<Provider>, now: Timestamp) -> Result<()> {
     let quote = &order.quote;
     let holder = HoldKey::of(quote.hold)
         .ok_or_else(|| Code::Internal.caused_by("an order's hold has a foreign id"))?;
@@ -620,11 +621,11 @@ pub async fn decide(app: &App, order: &Order, now: Timestamp) -> Result<()> {
     let off = order.is_cancelled() || called_off(app, quote.subject, false).await?;
     let mut decided = match off {
         true => end(&app.db, holder, Ending::Released, now).await?,
-        false => confirm(app, holder, &quote.claims, order, now).await?,
+        false => confirm(app, holder, &quote.claims, (order, paid_by), now).await?,
     };
     if let Register::Ended { .. } = decided {
         if !off {
-            again(app, holder.again(), order, now).await?;
+            again(app, holder.again(), (order, paid_by), now).await?;
         }
         // Another delivery of the same message may be about to take the second hold: before the order is told that it
         // lost, that one is decided, too.
@@ -655,7 +656,7 @@ async fn confirm(
     app: &App,
     holder: HoldKey,
     claims: &[Claim],
-    order: &Order,
+    (order, paid_by): (&Order, Option<Provider>),
     now: Timestamp,
 ) -> Result<Register> {
     let quote = &order.quote;
@@ -663,6 +664,7 @@ async fn confirm(
         id: BookingId::from_uuid(holder.id().uuid()),
         hold: holder.id(),
         order: order.id,
+        paid_by,
         buyer: quote.buyer,
         organisation: quote.organisation,
         subject: quote.subject,
@@ -675,6 +677,35 @@ async fn confirm(
     };
     let told = Message::BookingConfirmed { booking: booking.id, order: order.id };
     Ok(app.db.put_new(Register::Confirmed { booking }, vec![told], now).await?.stored().value)
+}
+
+/// The last register of an order: what became of its hold, or of the second one that late money tried, or of what the booking was
+/// moved to. Nothing as long as it may still be decided either way. It may tell of another order's booking, which was moved to what
+/// this order's hold kept.
+///
+/// # Errors
+/// The store's own.
+pub async fn fate_of(db: &Db, order: OrderId) -> Result<Option<Stored<Register>>> {
+    let holder = HoldKey::of(HoldId::from_uuid(order.uuid())).ok_or(Code::NotFound)?;
+    let Some(mut register) = register_of(db, holder).await? else { return Ok(None) };
+    if let Register::Ended { .. } = register.value {
+        let second = register_of(db, holder.again()).await?;
+        match second.filter(|second| second.value.booking().is_some()) {
+            Some(second) => register = second,
+            None => return Ok(None),
+        }
+    }
+    loop {
+        let next = match &register.value {
+            Register::Cancelled { booking, by: By::Moved, .. } => booking.moving.and_then(HoldKey::of),
+            Register::Cancelled { .. } | Register::Confirmed { .. } => None,
+            Register::Ended { .. } | Register::Lost { .. } => None,
+        };
+        match next {
+            Some(next) => register = register_of(db, next).await?.ok_or(Code::NotFound)?,
+            None => return Ok(Some(register)),
+        }
+    }
 }
 
 /// Moves a booking to what another hold keeps: that is booked first, then the old places go back. Three writes, each of which
@@ -797,7 +828,12 @@ async fn goods_again(app: &App, store: StoreId, lines: &[Line]) -> Result<Vec<(P
 }
 
 /// One fresh hold for money that came late, and its confirmation, if there is something to be had.
-async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Result<()> {
+async fn again(
+    app: &App,
+    holder: HoldKey,
+    (order, paid_by): (&Order, Option<Provider>),
+    now: Timestamp,
+) -> Result<()> {
     // An earlier delivery of the same message may have got this far.
     if register_of(&app.db, holder).await?.is_some() {
         return Ok(());
@@ -824,7 +860,7 @@ async fn again(app: &App, holder: HoldKey, order: &Order, now: Timestamp) -> Res
         }
         Err(refusal) => return Err(refusal),
     };
-    confirm(app, holder, &claims, order, now).await?;
+    confirm(app, holder, &claims, (order, paid_by), now).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 pub mod store;
 
+use crate::booking::policy::RefundPolicy;
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{EventId, OfferId, OrganisationId, PoolId, VenueId};
 use crate::message::Message;
@@ -309,6 +310,9 @@ pub struct Terms {
     /// What it is for the tax office; `standard` if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_code: Option<TaxCode>,
+    /// What comes back if a buyer cancels; everything if nothing is said. What was quoted before stays as quoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<RefundPolicy>,
 }
 
 const fn ten() -> u32 {
@@ -343,6 +347,9 @@ impl Terms {
         }
         if self.per_buyer.is_some_and(|limit| !(1..=40).contains(&limit)) {
             fault("/per_buyer", "must be between 1 and 40");
+        }
+        for (pointer, detail) in self.refund.iter().flat_map(|policy| policy.faults(self.price)) {
+            fault(pointer, detail);
         }
         if let Sale { opens: Some(opens), closes: Some(closes) } = self.sale
             && closes <= opens
@@ -504,6 +511,7 @@ mod tests {
             per_buyer: None,
             approval: false,
             tax_code: None,
+            refund: None,
         };
         let id = OfferId::derive(&["f"]);
         let event = EventId::derive(&["e"]);

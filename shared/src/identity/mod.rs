@@ -227,6 +227,8 @@ pub enum Action {
     ManageEvents,
     /// Read and cancel bookings, read the entry log.
     ManageBookings,
+    /// Refund, read the books.
+    ManageMoney,
     /// Scan tickets.
     Scan,
 }
@@ -238,12 +240,22 @@ impl Role {
         match (self, action) {
             (
                 Self::Owner,
-                Action::ManageMembers | Action::ManageEvents | Action::ManageBookings | Action::Scan,
+                Action::ManageMembers
+                | Action::ManageEvents
+                | Action::ManageBookings
+                | Action::ManageMoney
+                | Action::Scan,
             )
-            | (Self::Manager, Action::ManageEvents | Action::ManageBookings | Action::Scan)
+            | (
+                Self::Manager,
+                Action::ManageEvents | Action::ManageBookings | Action::ManageMoney | Action::Scan,
+            )
             | (Self::Gate, Action::Scan) => true,
             (Self::Manager, Action::ManageMembers)
-            | (Self::Gate, Action::ManageMembers | Action::ManageEvents | Action::ManageBookings) => false,
+            | (
+                Self::Gate,
+                Action::ManageMembers | Action::ManageEvents | Action::ManageBookings | Action::ManageMoney,
+            ) => false,
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum Kind {
     Approved,
     /// An application was declined.
     Declined,
+    /// The seller gave money back.
+    Refund,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::Moved => "moved",
             Self::Approved => "approved",
             Self::Declined => "declined",
+            Self::Refund => "refund",
         }
     }
 }

@@ -7,8 +7,9 @@ pub mod store;
 
 use crate::booking::Quote;
 use crate::error::{Code, Result};
-use crate::id::{BookingId, OrderId};
+use crate::id::{BookingId, OrderId, RefundId};
 use crate::message::Message;
+use crate::money::Money;
 use crate::text::{Email, Text};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,21 @@ pub struct Step {
     pub at: Timestamp,
 }
 
+/// Money of an order that went back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = OrderRefund)]
+pub struct Refunded {
+    /// The refund.
+    pub id: RefundId,
+    /// How much.
+    pub amount: Money,
+    /// Asked for the how-many-th time.
+    pub attempt: u32,
+    /// Whether it came back after all; it is asked for again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returned: bool,
+}
+
 /// An order. One hold makes one order: they share their 128 bits, so a double click finds the first one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Order {
@@ -116,6 +132,9 @@ pub struct Order {
     pub state: State,
     /// What happened.
     pub history: Vec<Step>,
+    /// What went back of its money.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Refunded>,
     /// The print of the request that made it.
     pub print: String,
 }
@@ -137,7 +156,8 @@ impl Order {
         let id = OrderId::from_uuid(quote.hold.uuid());
         let free = quote.total.is_zero();
         let history = vec![Step { what: What::Placed, at: now }];
-        let order = Self { id, quote, contact, state: State::Pending, history, print };
+        let (state, refunds) = (State::Pending, Vec::new());
+        let order = Self { id, quote, contact, state, history, refunds, print };
         Ok((order, if free { vec![Message::OrderFreePlaced { order: id }] } else { Vec::new() }))
     }
 
@@ -149,6 +169,15 @@ impl Order {
             State::Pending => Status::Pending,
             State::Confirmed { .. } => Status::Confirmed,
             State::Cancelled { .. } => Status::Cancelled,
+        }
+    }
+
+    /// Whether its places are sold.
+    #[must_use]
+    pub const fn is_confirmed(&self) -> bool {
+        match self.state {
+            State::Confirmed { .. } => true,
+            State::Pending | State::Cancelled { .. } => false,
         }
     }
 
@@ -226,6 +255,21 @@ impl Order {
         (!self.has(what)).then(|| self.step(self.state, what, now))
     }
 
+    /// Notes money that went back, or that came back after all. Of two reports of one refund, the later attempt counts, and of one
+    /// attempt that it came back.
+    #[must_use]
+    pub fn refunded(&self, refund: Refunded) -> Option<Self> {
+        let mut next = self.clone();
+        match next.refunds.iter_mut().find(|known| known.id == refund.id) {
+            Some(known) if (known.attempt, known.returned) >= (refund.attempt, refund.returned) => {
+                return None;
+            }
+            Some(known) => *known = refund,
+            None => next.refunds.push(refund),
+        }
+        Some(next)
+    }
+
     /// Whether a payment may be opened.
     ///
     /// # Errors
@@ -249,7 +293,6 @@ pub(crate) mod tests {
     use crate::auth::Buyer;
     use crate::booking::Subject;
     use crate::id::{EventId, GuestId, HoldId, OrganisationId};
-    use crate::money::Money;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()

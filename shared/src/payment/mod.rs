@@ -1,16 +1,28 @@
-//! Payments: one per order and provider; authorised first, captured only once the places are secured.
+//! Payments: an order's money, with one provider each; authorised first, captured only once the places are secured, and given back
+//! in one or several refunds.
 //!
-//! What a provider reports arrives late, twice and in any order. Each report is a [`Fact`]; facts have ranks, and a
-//! payment only moves up: a refund that is heard of before its capture ends in the same state. [`store`] has the kept form.
+//! What a provider reports arrives late, twice and in any order. Each report is a [`Fact`]; a payment's state and each of its
+//! refunds only move up, so that every order of reports ends in the same state. What must be done follows from two things alone,
+//! the payment and the [`Fate`] of its booking ([`Payment::follow`]): whoever hears that either changed works out what is left to do,
+//! does it, and may die and begin again at any point.
+//!
+//! A refund is owed before it is asked for ([`Payment::owe`]): what is owed can never be more than what was taken, whoever asks at
+//! once, because it is all in one item. [`store`] has the kept form.
 
+pub mod ledger;
+pub mod refund;
 pub mod store;
 
 use crate::auth::Buyer;
+use crate::booking::Subject;
 use crate::error::{Code, Result};
-use crate::id::{OrderId, PaymentId};
+use crate::id::{OrderId, OrganisationId, PaymentId, RefundId};
 use crate::message::Message;
 use crate::money::Money;
+use crate::order::Order;
+use crate::price::Part;
 use jiff::Timestamp;
+use refund::{Refund, RefundFact, Wanted, Why};
 use serde::{Deserialize, Serialize};
 
 /// Who moves the money.
@@ -19,6 +31,25 @@ use serde::{Deserialize, Serialize};
 pub enum Provider {
     /// Stripe: PaymentIntents with manual capture.
     Stripe,
+}
+
+impl Provider {
+    /// Every provider.
+    pub const ALL: &'static [Self] = &[Self::Stripe];
+
+    /// With whom this payment of an order is.
+    #[must_use]
+    pub fn of(order: OrderId, payment: PaymentId) -> Option<Self> {
+        Self::ALL.iter().copied().find(|with| Payment::id_of(order, *with) == payment)
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+        }
+    }
 }
 
 /// The provider's own name for the payment, and what the client needs to pay.
@@ -30,7 +61,7 @@ pub struct Intent {
     pub client_secret: String,
 }
 
-/// Where a payment stands.
+/// Where a payment stands. What went back is said by its refunds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum State {
@@ -51,23 +82,25 @@ pub enum State {
         /// Since when.
         at: Timestamp,
     },
-    /// Taken and given back.
-    Refunded {
-        /// Since when.
-        at: Timestamp,
-    },
 }
 
-impl State {
-    const fn rank(self) -> u8 {
-        match self {
-            Self::Open => 0,
-            Self::Authorized { .. } => 1,
-            Self::Captured { .. } => 2,
-            Self::Voided { .. } => 3,
-            Self::Refunded { .. } => 4,
-        }
-    }
+/// A payment's state in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PaymentStatus)]
+pub enum Status {
+    /// The buyer has not paid.
+    Open,
+    /// The provider keeps the money ready.
+    Authorized,
+    /// The money was taken.
+    Captured,
+    /// Let go without taking anything.
+    Voided,
+    /// Taken, and a part of it given back.
+    PartlyRefunded,
+    /// Taken, and all of it given back.
+    Refunded,
 }
 
 /// What a provider reports.
@@ -87,28 +120,31 @@ pub enum Fact {
     Captured,
     /// The authorisation is gone.
     Cancelled,
-    /// The money was given back in full.
-    Refunded,
+    /// Something about a refund.
+    Refund(RefundFact),
 }
 
-/// What must be done at the provider to follow a decision about the booking.
+/// What must be done to follow a decision about the booking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Act {
     /// Take the money.
     Capture,
     /// Let it go.
     Void,
-    /// Give it back.
-    Refund,
+    /// Owe so much of it, because of the booking.
+    Owe(Money),
 }
 
-/// What the booking's fate asks of its payment.
+/// What the booking's fate asks of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
-    /// The places are sold.
+    /// The places are sold, for this payment.
     Confirmed,
-    /// There are no places: never sold, or cancelled since.
-    None,
+    /// There are no places: never sold, sold for another payment, or cancelled since.
+    Gone {
+        /// How much goes back, if it is not all of it.
+        back: Option<Money>,
+    },
 }
 
 /// A payment.
@@ -118,18 +154,31 @@ pub struct Payment {
     pub id: PaymentId,
     /// The order it pays.
     pub order: OrderId,
+    /// Who sells.
+    pub organisation: OrganisationId,
+    /// What the order is of.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Who pays.
     pub buyer: Buyer,
     /// Who moves the money.
     pub provider: Provider,
     /// How much.
     pub amount: Money,
+    /// What for: lines and fees, which sum to the amount.
+    pub parts: Vec<Part>,
+    /// What the seller bears of fees, out of the amount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub borne: Option<Money>,
     /// The provider's side of it, once opened there.
     pub intent: Option<Intent>,
     /// Where it stands.
     pub state: State,
     /// Why the last attempt failed.
     pub declined: Option<String>,
+    /// What is owed, or went back, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Refund>,
     /// When it was first stored.
     pub created: Timestamp,
 }
@@ -138,186 +187,142 @@ impl Payment {
     /// The id of an order's payment with this provider.
     #[must_use]
     pub fn id_of(order: OrderId, provider: Provider) -> PaymentId {
-        let provider = match provider {
-            Provider::Stripe => "stripe",
-        };
-        PaymentId::derive(&[&order.to_string(), provider])
+        PaymentId::derive(&[&order.to_string(), provider.word()])
     }
 
     /// A payment that is to be opened.
     #[must_use]
-    pub fn new(order: OrderId, buyer: Buyer, provider: Provider, amount: Money, now: Timestamp) -> Self {
-        let id = Self::id_of(order, provider);
+    pub fn new(order: &Order, provider: Provider, now: Timestamp) -> Self {
+        let quote = &order.quote;
         Self {
-            id,
-            order,
-            buyer,
+            id: Self::id_of(order.id, provider),
+            order: order.id,
+            organisation: quote.organisation,
+            subject: quote.subject,
+            buyer: quote.buyer,
             provider,
-            amount,
+            amount: quote.total,
+            parts: crate::price::parts(&quote.lines, &quote.extras),
+            borne: quote.extras.borne,
             intent: None,
             state: State::Open,
             declined: None,
+            refunds: Vec::new(),
             created: now,
+        }
+    }
+
+    /// Its state in one word.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.state {
+            State::Open => Status::Open,
+            State::Authorized { .. } => Status::Authorized,
+            State::Voided { .. } => Status::Voided,
+            State::Captured { .. } if self.refunded() == self.amount => Status::Refunded,
+            State::Captured { .. } if self.refunded().is_zero() => Status::Captured,
+            State::Captured { .. } => Status::PartlyRefunded,
+        }
+    }
+
+    /// What went back.
+    #[must_use]
+    pub fn refunded(&self) -> Money {
+        self.sum(Refund::is_done)
+    }
+
+    /// What was taken and is not owed.
+    #[must_use]
+    pub fn remaining(&self) -> Money {
+        let owed = self.sum(|_| true);
+        Money::new(self.amount.amount - owed.amount, self.amount.currency)
+    }
+
+    fn sum(&self, which: impl Fn(&Refund) -> bool) -> Money {
+        let amounts = self.refunds.iter().filter(|refund| which(refund)).map(|refund| refund.amount.amount);
+        Money::new(amounts.sum(), self.amount.currency)
+    }
+
+    /// The refund of this id.
+    #[must_use]
+    pub fn refund(&self, id: RefundId) -> Option<&Refund> {
+        self.refunds.iter().find(|refund| refund.id == id)
+    }
+
+    const fn is_captured(&self) -> bool {
+        match self.state {
+            State::Captured { .. } => true,
+            State::Open | State::Authorized { .. } | State::Voided { .. } => false,
         }
     }
 
     /// Takes in a report. `None` when it tells nothing new.
     ///
     /// # Errors
-    /// `internal` when the provider authorised another amount than was asked for.
+    /// `internal` when the provider authorised another amount than was asked for; `unavailable` for what cannot be understood yet.
     pub fn learn(&self, fact: &Fact, now: Timestamp) -> Result<Option<(Self, Vec<Message>)>> {
         let (payment, order) = (self.id, self.order);
         let authorized = Message::PaymentAuthorized { payment, order };
-        let (next, messages) = match fact {
-            Fact::Declined { code }
-                if self.state == State::Open && self.declined.as_deref() != Some(code) =>
-            {
-                return Ok(Some((Self { declined: Some(code.clone()), ..self.clone() }, Vec::new())));
+        let captured = Message::PaymentCaptured { payment, order };
+        let moved = |state, told| Ok(Some((Self { state, declined: None, ..self.clone() }, told)));
+        match (fact, self.state) {
+            (Fact::Declined { code }, State::Open) if self.declined.as_deref() != Some(code) => {
+                Ok(Some((Self { declined: Some(code.clone()), ..self.clone() }, Vec::new())))
             }
-            Fact::Declined { .. } => return Ok(None),
-            Fact::Authorized { amount } if *amount != self.amount => {
-                return Err(Code::Internal
-                    .caused_by(format!("{payment}: authorised {amount}, asked for {}", self.amount)));
-            }
-            Fact::Authorized { .. } => (State::Authorized { at: now }, vec![authorized]),
+            (Fact::Declined { .. }, _) => Ok(None),
+            (Fact::Authorized { amount }, _) if *amount != self.amount => Err(Code::Internal
+                .caused_by(format!("{payment}: authorised {amount}, asked for {}", self.amount))),
+            (Fact::Authorized { .. }, State::Open) => moved(State::Authorized { at: now }, vec![authorized]),
             // Taken without our asking (by hand, at the provider): the places must still be secured, or the money goes back.
-            Fact::Captured if self.state == State::Open => {
-                (State::Captured { at: now }, vec![authorized, Message::PaymentCaptured { payment, order }])
-            }
-            Fact::Captured => {
-                (State::Captured { at: now }, vec![Message::PaymentCaptured { payment, order }])
+            (Fact::Captured, State::Open) => moved(State::Captured { at: now }, vec![authorized, captured]),
+            (Fact::Captured, State::Authorized { .. }) => moved(State::Captured { at: now }, vec![captured]),
+            (Fact::Cancelled, State::Open | State::Authorized { .. }) => {
+                moved(State::Voided { at: now }, vec![Message::PaymentVoided { payment, order }])
             }
             // Money that was taken can be given back, not let go.
-            Fact::Cancelled if matches!(self.state, State::Captured { .. }) => return Ok(None),
-            Fact::Cancelled => (State::Voided { at: now }, vec![Message::PaymentVoided { payment, order }]),
-            Fact::Refunded => {
-                (State::Refunded { at: now }, vec![Message::PaymentRefunded { payment, order }])
-            }
-        };
-        let voided = matches!(self.state, State::Voided { .. });
-        if next.rank() <= self.state.rank() || voided {
-            return Ok(None);
+            (Fact::Authorized { .. } | Fact::Captured | Fact::Cancelled, _) => Ok(None),
+            (Fact::Refund(_), State::Voided { .. }) => Ok(None),
+            (Fact::Refund(refund), _) => self.learn_refund(refund, now),
         }
-        Ok(Some((Self { state: next, declined: None, ..self.clone() }, messages)))
     }
 
-    /// What must be done at the provider now that the booking's fate is known. Nothing, once it is done.
+    /// What is to be done now that the booking's fate is known. Nothing, once it is done.
     #[must_use]
-    pub const fn follow(&self, fate: Fate) -> Option<Act> {
+    pub fn follow(&self, fate: Fate) -> Option<Act> {
         match (self.state, fate) {
             (State::Authorized { .. }, Fate::Confirmed) => Some(Act::Capture),
-            (State::Open | State::Authorized { .. }, Fate::None) => Some(Act::Void),
-            (State::Captured { .. }, Fate::None) => Some(Act::Refund),
-            (State::Open | State::Captured { .. }, Fate::Confirmed)
-            | (State::Voided { .. } | State::Refunded { .. }, Fate::Confirmed | Fate::None) => None,
+            // The seller keeps a part of it: that must be taken first.
+            (State::Authorized { .. }, Fate::Gone { back: Some(back) }) if back != self.amount => {
+                Some(Act::Capture)
+            }
+            (State::Open | State::Authorized { .. }, Fate::Gone { .. }) => Some(Act::Void),
+            (State::Captured { .. }, Fate::Gone { back }) => {
+                let due = back.unwrap_or(self.amount).amount.min(self.remaining().amount);
+                let owed = self.refund(self.booking_refund()).is_some();
+                (due > 0 && !owed).then(|| Act::Owe(Money::new(due, self.amount.currency)))
+            }
+            (State::Open | State::Captured { .. } | State::Voided { .. }, Fate::Confirmed)
+            | (State::Voided { .. }, Fate::Gone { .. }) => None,
         }
+    }
+
+    /// The id of the one refund that the booking's fate can ask for.
+    #[must_use]
+    pub fn booking_refund(&self) -> RefundId {
+        RefundId::derive(&[&self.id.to_string(), "booking"])
+    }
+
+    /// Owes what the booking's fate asks for.
+    ///
+    /// # Errors
+    /// As [`Self::owe`].
+    pub fn owe_for_booking(&self, amount: Money, now: Timestamp) -> Result<Option<(Self, Vec<Message>)>> {
+        let (id, why) = (self.booking_refund(), Why::Booking);
+        let new =
+            refund::New { id, wanted: Wanted::Amount(amount), why, reason: None, by: None, print: None };
+        self.owe(new, now)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
-    }
-
-    fn euros(amount: i64) -> Money {
-        Money::new(amount, "EUR".parse().unwrap())
-    }
-
-    fn payment(state: State) -> Payment {
-        let buyer = Buyer::Guest(crate::id::GuestId::derive(&["g"]));
-        let new = Payment::new(OrderId::derive(&["o"]), buyer, Provider::Stripe, euros(2500), at(0));
-        Payment { state, ..new }
-    }
-
-    const STATES: fn() -> [State; 5] = || {
-        let at = at(0);
-        [
-            State::Open,
-            State::Authorized { at },
-            State::Captured { at },
-            State::Voided { at },
-            State::Refunded { at },
-        ]
-    };
-
-    /// Every state × every report: the state it leads to (by rank) and how many messages it causes; `None` is "nothing new".
-    #[test]
-    fn the_grid_of_reports() {
-        let facts =
-            [Fact::Authorized { amount: euros(2500) }, Fact::Captured, Fact::Cancelled, Fact::Refunded];
-        let expected: [[Option<(u8, usize)>; 4]; 5] = [
-            [Some((1, 1)), Some((2, 2)), Some((3, 1)), Some((4, 1))], // open
-            [None, Some((2, 1)), Some((3, 1)), Some((4, 1))],         // authorized
-            [None, None, None, Some((4, 1))],                         // captured
-            [None, None, None, None],                                 // voided
-            [None, None, None, None],                                 // refunded
-        ];
-        for (state, row) in STATES().into_iter().zip(expected) {
-            for (fact, expected) in facts.iter().zip(row) {
-                let next = payment(state).learn(fact, at(1)).unwrap();
-                assert_eq!(
-                    next.map(|(next, told)| (next.state.rank(), told.len())),
-                    expected,
-                    "{state:?} + {fact:?}"
-                );
-            }
-        }
-    }
-
-    /// Every state × every fate.
-    #[test]
-    fn the_grid_of_fates() {
-        let expected = [
-            (None, Some(Act::Void)),
-            (Some(Act::Capture), Some(Act::Void)),
-            (None, Some(Act::Refund)),
-            (None, None),
-            (None, None),
-        ];
-        for (state, (confirmed, none)) in STATES().into_iter().zip(expected) {
-            assert_eq!(payment(state).follow(Fate::Confirmed), confirmed, "{state:?}");
-            assert_eq!(payment(state).follow(Fate::None), none, "{state:?}");
-        }
-    }
-
-    #[test]
-    fn a_decline_is_noted_while_open_and_forgotten_once_paid() {
-        let declined = Fact::Declined { code: "card_declined".into() };
-        let (open, told) = payment(State::Open).learn(&declined, at(1)).unwrap().unwrap();
-        assert_eq!(
-            (open.state, open.declined.as_deref(), told.len()),
-            (State::Open, Some("card_declined"), 0)
-        );
-        assert_eq!(open.learn(&declined, at(2)).unwrap(), None);
-        assert_eq!(open.learn(&Fact::Captured, at(2)).unwrap().unwrap().0.declined, None);
-        assert_eq!(payment(State::Captured { at: at(0) }).learn(&declined, at(1)).unwrap(), None);
-    }
-
-    #[test]
-    fn another_amount_than_asked_for_is_an_alarm() {
-        let fact = Fact::Authorized { amount: euros(1) };
-        assert_eq!(payment(State::Open).learn(&fact, at(1)).unwrap_err(), Code::Internal);
-    }
-
-    proptest! {
-        /// Captured and refunded, heard in any order and any number of times, end as refunded, and each message is told once.
-        #[test]
-        fn any_order_and_any_repetition_of_reports_ends_the_same(order in proptest::collection::vec(0usize..3, 0..12)) {
-            let facts = [Fact::Authorized { amount: euros(2500) }, Fact::Captured, Fact::Refunded];
-            let all = order.into_iter().chain([2, 1, 0]);
-            let (mut current, mut refunds) = (payment(State::Open), 0);
-            for fact in all {
-                if let Some((next, told)) = current.learn(&facts[fact], at(1)).unwrap() {
-                    refunds += told.iter().filter(|told| matches!(told, Message::PaymentRefunded { .. })).count();
-                    current = next;
-                }
-            }
-            prop_assert_eq!(current.state.rank(), 4);
-            prop_assert_eq!(refunds, 1);
-        }
-    }
-}
+mod tests;

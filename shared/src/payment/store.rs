@@ -1,19 +1,60 @@
-//! How payments are kept. A provider's report names the payment (we gave the provider our id), so no index is needed.
+//! How payments and books are kept. A provider's report names the payment (we gave the provider our id), so no index is needed to find
+//! it; an order's payments have ids that follow from the order.
 //!
-//! | item | pk | sk |
-//! |---|---|---|
-//! | payment | payment id | `-` |
+//! | item | pk | sk | g1 |
+//! |---|---|---|---|
+//! | payment | payment id | `-` | `owing#` shard, by creation, while a refund is not done |
+//! | ledger entry | `ledger#` organisation | time `#` entry id | |
 
-use super::Payment;
-use crate::db::{Db, Item, Key, Stored, Table};
+use super::ledger::Entry;
+use super::{Payment, Provider};
+use crate::clock::sortable;
+use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::PaymentId;
+use crate::id::{OrderId, OrganisationId, PaymentId};
+use jiff::Timestamp;
+
+/// Over so many partitions are payments spread that owe a refund: a cancelled event owes thousands at once.
+pub const OWING_SHARDS: u8 = 8;
 
 impl Item for Payment {
     const TABLE: Table = Table::Payment;
     fn key(&self) -> Key {
         Key::new(self.id, "-")
     }
+    fn first(&self) -> Option<(String, String)> {
+        let shard = self.id.uuid().as_bytes()[15] % OWING_SHARDS;
+        self.owes().then(|| (owing(shard), format!("{}#{}", sortable(self.created), self.id)))
+    }
+}
+
+impl Item for Entry {
+    const TABLE: Table = Table::Payment;
+    fn key(&self) -> Key {
+        Key::new(books(self.organisation), format!("{}#{}", sortable(self.at), self.id))
+    }
+}
+
+fn owing(shard: u8) -> String {
+    format!("owing#{shard}")
+}
+
+/// The partition of an organisation's books.
+#[must_use]
+pub fn books(organisation: OrganisationId) -> String {
+    format!("ledger#{organisation}")
+}
+
+/// What is in an organisation's books from an instant to before another.
+#[must_use]
+pub fn entries(organisation: OrganisationId, from: Timestamp, until: Timestamp) -> Query {
+    Query::of(Listing::Primary, books(organisation)).between(sortable(from), sortable(until))
+}
+
+/// The payments of one shard that owe a refund, the oldest first.
+#[must_use]
+pub fn owing_in(shard: u8) -> Query {
+    Query::of(Listing::First, owing(shard))
 }
 
 /// A payment.
@@ -22,4 +63,18 @@ impl Item for Payment {
 /// `not_found`; as [`Db::get`].
 pub async fn payment(db: &Db, id: PaymentId) -> Result<Stored<Payment>> {
     db.get(&Key::new(id, "-")).await?.ok_or_else(|| Code::NotFound.into())
+}
+
+/// The payments of these orders, with every provider.
+///
+/// # Errors
+/// As [`Db::get_many`].
+pub async fn payments_of(db: &Db, orders: &[OrderId]) -> Result<Vec<Stored<Payment>>> {
+    let ids = orders.iter().flat_map(|order| Provider::ALL.iter().map(|with| Payment::id_of(*order, *with)));
+    let keys: Vec<Key> = ids.map(|id| Key::new(id, "-")).collect();
+    let mut found = Vec::new();
+    for chunk in keys.chunks(100) {
+        found.extend(db.get_many::<Payment>(chunk).await?);
+    }
+    Ok(found)
 }

@@ -16,7 +16,7 @@
 pub mod coupon;
 pub mod store;
 
-use crate::booking::Line;
+use crate::booking::{Item, Line};
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{CouponId, OrganisationId};
 use crate::money::{Currency, Money, Percent, split};
@@ -239,6 +239,44 @@ pub struct Bill {
     pub extras: Extras,
     /// What is to be paid.
     pub total: Money,
+}
+
+/// What a payment is for: a line or a fee, with its tax.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PaymentPart)]
+pub struct Part {
+    /// Of what; absent for a fee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<Item>,
+    /// What it is called.
+    pub name: String,
+    /// How much, all taxes included, minor units.
+    pub gross: i64,
+    /// The tax in it, minor units.
+    pub tax: i64,
+    /// The tax's name and rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "VAT 19 %")]
+    pub rate: Option<String>,
+}
+
+/// What the total is for: each line after its discount, then each fee. They sum to it.
+#[must_use]
+pub fn parts(lines: &[Line], extras: &Extras) -> Vec<Part> {
+    let part = |item, name: &str, amount: i64, tax: Option<&Tax>| {
+        let on_top = tax.filter(|tax| !tax.included).map_or(0, |tax| tax.amount.amount);
+        Part {
+            item,
+            name: name.to_owned(),
+            gross: amount + on_top,
+            tax: tax.map_or(0, |tax| tax.amount.amount),
+            rate: tax.map(|tax| format!("{} {} %", tax.name, tax.percent)),
+        }
+    };
+    let lines = lines.iter().map(|line| part(Some(line.item), &line.name, left(line), line.tax.as_ref()));
+    lines
+        .chain(extras.fees.iter().map(|fee| part(None, &fee.name, fee.amount.amount, fee.tax.as_ref())))
+        .collect()
 }
 
 /// A line that is to be priced.

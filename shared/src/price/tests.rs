@@ -334,6 +334,8 @@ proptest! {
             *rate = (rate.0 + amount, rate.1 + tax.amount.amount, tax.percent);
         }
         prop_assert_eq!(Money::new(total, currency), bill.total);
+        let parts = super::parts(&bill.lines, &bill.extras);
+        prop_assert_eq!(parts.iter().map(|part| part.gross).sum::<i64>(), total);
         for (base, tax, rate) in rates.into_values() {
             prop_assert_eq!(tax, if included { rate.within(base) } else { rate.of(base) });
         }

@@ -7,6 +7,7 @@
 
 pub mod store;
 
+use crate::booking::policy::RefundPolicy;
 use crate::catalogue::price_fault;
 use crate::error::{Code, Refusal, Result};
 use crate::id::{OrganisationId, PoolId, ProductId, StoreId};
@@ -121,6 +122,9 @@ pub struct ProductTerms {
     /// What it is for the tax office; `standard` if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_code: Option<TaxCode>,
+    /// What comes back if a buyer cancels; everything if nothing is said. What was quoted before stays as quoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<RefundPolicy>,
 }
 
 const fn forty() -> u32 {
@@ -295,6 +299,7 @@ impl ProductTerms {
     /// `invalid_input` with every fault.
     pub fn check(&self) -> Result<()> {
         let mut faults = Vec::from_iter(price_fault(self.price));
+        faults.extend(self.refund.iter().flat_map(|policy| policy.faults(self.price)));
         if let Some(list) = self.list_price
             && (list.currency != self.price.currency || list.amount < self.price.amount)
         {
@@ -443,6 +448,7 @@ mod tests {
             list_price: Some(euro(400)),
             per_order: 41,
             tax_code: None,
+            refund: None,
         };
         assert_eq!(terms.check().unwrap_err().faults.len(), 2);
         let shelf =
@@ -461,6 +467,7 @@ mod tests {
             list_price: None,
             per_order: 3,
             tax_code: None,
+            refund: None,
         };
         let terms = |baskets, price| ShelfTerms { listed: true, price, baskets };
         let (store, id) = (StoreId::derive(&["s"]), ProductId::derive(&["p"]));

@@ -7,6 +7,7 @@
 
 pub mod store;
 
+use crate::booking::policy::RefundPolicy;
 use crate::catalogue::price_fault;
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{OrganisationId, PackageId, ServiceId};
@@ -242,6 +243,9 @@ pub struct PackageTerms {
     /// What it is for the tax office; `standard` if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_code: Option<TaxCode>,
+    /// What comes back if a buyer cancels; everything if nothing is said. What was quoted before stays as quoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<RefundPolicy>,
 }
 
 /// Refuses what has faults.
@@ -273,6 +277,7 @@ impl PackageTerms {
             faults.push(("/minutes", "must be a multiple of 15, from 15 to 1440"));
         }
         faults.extend(price_fault(self.price));
+        faults.extend(self.refund.iter().flat_map(|policy| policy.faults(self.price)));
         if let (Some(from), Some(to)) = (self.guests_from, self.guests_to)
             && from > to
         {

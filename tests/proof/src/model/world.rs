@@ -241,6 +241,7 @@ fn register(fate: &Fate) -> Register {
         id: BookingId::from_uuid(hold.uuid()),
         hold,
         order: order(),
+        paid_by: None,
         buyer: Buyer::Guest(GuestId::from_uuid(hold.uuid())),
         organisation: OrganisationId::from_uuid(hold.uuid()),
         subject: Subject::Event(EventId::from_uuid(hold.uuid())),
@@ -255,6 +256,8 @@ fn register(fate: &Fate) -> Register {
         Fate::Ended => Register::Ended { hold, why: Ending::Expired, at: at(0) },
         Fate::Lost => Register::Lost { hold, order: order(), at: at(0) },
         Fate::Confirmed(_) => Register::Confirmed { booking: booking() },
-        Fate::Cancelled(_) => Register::Cancelled { booking: booking(), by: By::Buyer, at: at(0) },
+        Fate::Cancelled(_) => {
+            Register::Cancelled { booking: booking(), by: By::Buyer, back: None, at: at(0) }
+        }
     }
 }
