@@ -27,6 +27,7 @@ mod outbox;
 mod payment;
 mod pool;
 mod price;
+mod razorpay;
 mod refund;
 mod room;
 mod seats;

@@ -7,19 +7,23 @@
 //! | [`books`] | the ledger, revenue |
 //! | [`webhook`] | what the provider reports |
 //! | [`worker`] | capture, void or refund when the booking's fate is known |
-//! | [`stripe`] | the Stripe adapter |
+//! | [`providers`] | the providers of this deployment |
+//! | [`stripe`], [`razorpay`] | their adapters; `call` is what these share |
 //!
 //! Rules and the kept form are in [`tessera::payment`].
 
 pub mod books;
+mod call;
 pub mod payments;
+pub mod providers;
+pub mod razorpay;
 pub mod refunds;
 pub mod stripe;
 pub mod webhook;
 pub mod worker;
 
+use providers::Providers;
 use std::sync::Arc;
-use stripe::Stripe;
 use tessera::app::App;
 use tessera::config::ConfigError;
 use tessera::queue::Worker;
@@ -38,7 +42,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(books::ledger))
         .routes(routes!(books::earned))
         .routes(routes!(books::earned_csv))
+        .routes(routes!(payments::verify))
         .routes(routes!(webhook::stripe))
+        .routes(routes!(webhook::razorpay))
 }
 
 /// The function that the gateway calls.
@@ -46,8 +52,8 @@ pub fn routes() -> OpenApiRouter<App> {
 /// # Errors
 /// Names the setting that is missing or malformed.
 pub fn router(app: App) -> Result<axum::Router, ConfigError> {
-    let stripe = Arc::new(Stripe::new(&app.config)?);
-    Ok(tessera::http::serve(routes().layer(axum::Extension(stripe)), app))
+    let providers = Arc::new(Providers::new(&app.config)?);
+    Ok(tessera::http::serve(routes().layer(axum::Extension(providers)), app))
 }
 
 /// The function that queues call.
@@ -55,6 +61,6 @@ pub fn router(app: App) -> Result<axum::Router, ConfigError> {
 /// # Errors
 /// Names the setting that is missing or malformed.
 pub fn worker(app: App) -> Result<Worker, ConfigError> {
-    let stripe = Arc::new(Stripe::new(&app.config)?);
-    Ok(worker::worker(app, stripe))
+    let providers = Arc::new(Providers::new(&app.config)?);
+    Ok(worker::worker(app, providers))
 }

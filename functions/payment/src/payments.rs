@@ -1,7 +1,7 @@
 //! Payments, as buyers see them.
 
+use crate::providers::{HowToPay, Providers};
 use crate::refunds::RefundView;
-use crate::stripe::Stripe;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -16,6 +16,7 @@ use tessera::identity::Action;
 use tessera::money::Money;
 use tessera::order;
 use tessera::order::store::Link;
+use tessera::payment::store::Known;
 use tessera::payment::{Payment, Provider, Status, store};
 use tessera::price::Part;
 
@@ -55,16 +56,13 @@ pub struct View {
     /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     declined: Option<String>,
-    /// With it the provider's own form takes the payment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<String>,
-    /// The page on which to pay.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pay_url: Option<String>,
+    /// What is needed to pay, while it is open.
+    #[serde(flatten)]
+    how: HowToPay,
 }
 
 /// The view of a payment; for whoever may pay it, with what is needed to pay.
-fn view(payment: &Payment, stripe: &Stripe, return_url: Option<&str>) -> View {
+fn view(payment: &Payment, providers: &Providers, return_url: Option<&str>) -> View {
     let (status, captured) = (payment.status(), payment.remaining());
     let payable = payment.intent.as_ref().filter(|_| status == Status::Open);
     let remaining = match status {
@@ -82,8 +80,7 @@ fn view(payment: &Payment, stripe: &Stripe, return_url: Option<&str>) -> View {
         parts: payment.parts.clone(),
         refunds: payment.refunds.iter().map(RefundView::new).collect(),
         declined: payment.declined.clone(),
-        client_secret: payable.map(|intent| intent.client_secret.clone()),
-        pay_url: payable.and_then(|intent| stripe.pay_url(intent, return_url)),
+        how: payable.map(|intent| providers.how_to_pay(payment, intent, return_url)).unwrap_or_default(),
     }
 }
 
@@ -94,7 +91,7 @@ fn view(payment: &Payment, stripe: &Stripe, return_url: Option<&str>) -> View {
     responses((status = 201, description = "Open", body = View)))]
 pub async fn open(
     State(app): State<App>,
-    Extension(stripe): Extension<Arc<Stripe>>,
+    Extension(providers): Extension<Arc<Providers>>,
     MaybeBuyer(caller): MaybeBuyer,
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
@@ -109,9 +106,12 @@ pub async fn open(
     let payment = match payment.value.intent {
         Some(_) => payment,
         None => {
-            let intent = match provider {
-                Provider::Stripe => stripe.open(&payment.value).await?,
-            };
+            let intent = providers.open(&payment.value).await?;
+            // Razorpay reports what happened to its order, which does not say whose it is.
+            if provider == Provider::Razorpay {
+                let known = Known { name: intent.id.clone(), payment: payment.value.id };
+                app.db.put_new(known, Vec::new(), now).await?;
+            }
             let rule = |payment: &Payment| {
                 let opened = Payment { intent: Some(intent.clone()), ..payment.clone() };
                 Ok(payment.intent.is_none().then_some((opened, Vec::new())))
@@ -119,7 +119,7 @@ pub async fn open(
             app.db.change(payment, now, rule).await?
         }
     };
-    Ok((StatusCode::CREATED, Json(view(&payment.value, &stripe, return_url.as_deref()))))
+    Ok((StatusCode::CREATED, Json(view(&payment.value, &providers, return_url.as_deref()))))
 }
 
 fn check(return_url: Option<&str>) -> Result<()> {
@@ -137,7 +137,7 @@ fn check(return_url: Option<&str>) -> Result<()> {
     responses((status = 200, description = "The payment", body = View)))]
 pub async fn one(
     State(app): State<App>,
-    Extension(stripe): Extension<Arc<Stripe>>,
+    Extension(providers): Extension<Arc<Providers>>,
     caller: Buyer,
     Path(id): Path<PaymentId>,
 ) -> Result<Json<View>> {
@@ -146,7 +146,7 @@ pub async fn one(
         let Buyer::Account(account) = caller else { return Code::NotFound.refuse() };
         app.authorize(account, Action::ManageMoney, payment.organisation).await?;
     }
-    Ok(Json(view(&payment, &stripe, None)))
+    Ok(Json(view(&payment, &providers, None)))
 }
 
 /// An order's payments.
@@ -162,7 +162,7 @@ pub struct Payments {
     responses((status = 200, description = "The payments", body = Payments)))]
 pub async fn of_order(
     State(app): State<App>,
-    Extension(stripe): Extension<Arc<Stripe>>,
+    Extension(providers): Extension<Arc<Providers>>,
     MaybeBuyer(caller): MaybeBuyer,
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
@@ -173,5 +173,49 @@ pub async fn of_order(
         app.authorize(account, Action::ManageMoney, order.quote.organisation).await?;
     }
     let payments = store::payments_of(&app.db, &[id]).await?;
-    Ok(Json(Payments { items: payments.iter().map(|payment| view(&payment.value, &stripe, None)).collect() }))
+    Ok(Json(Payments {
+        items: payments.iter().map(|payment| view(&payment.value, &providers, None)).collect(),
+    }))
+}
+
+/// What Razorpay's checkout handed to the buyer's browser.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// The attempt: `pay_…`.
+    #[schema(max_length = 64)]
+    razorpay_payment_id: String,
+    /// The signature over it and the order.
+    #[schema(max_length = 64)]
+    razorpay_signature: String,
+}
+
+/// Tell that I have paid at Razorpay, with what its checkout answered. Nobody has to: Razorpay reports it as well; but whoever does
+/// need not wait for that.
+#[utoipa::path(post, path = "/v1/payments/{id}/verify", tag = "payment", security(("bearer" = [])), request_body = Verify,
+    params(("id" = PaymentId, Path, description = "The payment")),
+    responses((status = 200, description = "Where it stands", body = View)))]
+pub async fn verify(
+    State(app): State<App>,
+    Extension(providers): Extension<Arc<Providers>>,
+    caller: Buyer,
+    Path(id): Path<PaymentId>,
+    input: Input<Verify>,
+) -> Result<Json<View>> {
+    let (Verify { razorpay_payment_id: charge, razorpay_signature }, now) = (input.value, app.clock.now());
+    let payment = store::payment(&app.db, id).await?;
+    let intent = payment.value.intent.clone().filter(|_| payment.value.provider == Provider::Razorpay);
+    let Some(intent) = intent.filter(|_| payment.value.buyer == caller) else {
+        return Code::NotFound.refuse();
+    };
+    // It becomes part of an address.
+    if charge.len() > 64 || !charge.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(Refusal::invalid("/razorpay_payment_id", "is no name of a payment"));
+    }
+    let fact = providers.razorpay()?.verified(&intent, &charge, &razorpay_signature).await?;
+    let payment = match fact {
+        Some(fact) => app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?,
+        None => payment,
+    };
+    Ok(Json(view(&payment.value, &providers, None)))
 }

@@ -6,26 +6,21 @@
 //!
 //! Source: <https://docs.stripe.com/api>, <https://docs.stripe.com/webhooks#verify-manually>.
 
-use aws_lc_rs::hmac;
+use crate::call::{self, Failure};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::time::Duration;
+use serde_json::Value;
 use tessera::config::{Config, ConfigError};
 use tessera::error::{Code, Refusal, Result};
 use tessera::id::RefundId;
 use tessera::money::{Currency, Money};
 use tessera::payment::refund::{Progress, Refund, RefundFact};
 use tessera::payment::{Fact, Intent, Payment};
-use tessera::sign::random;
 
 /// The version of Stripe's API this adapter was written against.
 const VERSION: &str = "2025-03-31.basil";
 /// How old or early a signed webhook may be, seconds.
 const TOLERANCE: i64 = 300;
-/// How long one call may take.
-const DEADLINE: Duration = Duration::from_secs(8);
-/// How often a call is tried while somebody waits.
-const TRIES: u32 = 3;
 
 /// A client of one Stripe account.
 pub struct Stripe {
@@ -77,17 +72,8 @@ struct RefundObject {
 
 #[derive(Debug, Clone, Deserialize)]
 struct ApiError {
-    #[serde(rename = "type")]
-    kind: Option<String>,
     code: Option<String>,
     decline_code: Option<String>,
-    message: Option<String>,
-    payment_intent: Option<Box<PaymentIntent>>,
-}
-
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: ApiError,
 }
 
 /// What a webhook reports.
@@ -117,10 +103,11 @@ impl PaymentIntent {
     /// What its status says has happened; nothing while the buyer has not paid.
     fn fact(&self) -> Option<Fact> {
         match self.status.as_str() {
-            "requires_capture" => {
-                Some(Fact::Authorized { amount: money(self.amount_capturable, &self.currency)? })
-            }
-            "succeeded" => Some(Fact::Captured),
+            "requires_capture" => Some(Fact::Authorized {
+                amount: money(self.amount_capturable, &self.currency)?,
+                charge: None,
+            }),
+            "succeeded" => Some(Fact::Captured { charge: None }),
             "canceled" => Some(Fact::Cancelled),
             _ => None,
         }
@@ -174,94 +161,42 @@ fn units(money: Money) -> Result<String> {
     Ok((money.amount * scale(money.currency)).to_string())
 }
 
-/// How a call ended, other than well.
-enum Failure {
-    /// No answer, or one that says "later".
-    Passing(String),
-    /// A refusal that will stay one.
-    Final(ApiError),
-}
-
-impl Failure {
-    fn refusal(self) -> Refusal {
-        match self {
-            Self::Passing(why) => Code::ProviderUnavailable.caused_by(why),
-            Self::Final(error) if error.kind.as_deref() == Some("card_error") => {
-                Code::PaymentRefused.because(error.message.unwrap_or_default())
-            }
-            Self::Final(error) => Code::Internal.caused_by(format!("stripe refused: {error:?}")),
+/// How it is said to whoever wants to pay.
+fn refused(failure: Failure) -> Refusal {
+    match failure {
+        Failure::Final(error) if error["type"] == "card_error" => {
+            Code::PaymentRefused.because(error["message"].as_str().unwrap_or_default())
         }
+        other => other.refusal("stripe"),
     }
 }
 
 impl Stripe {
     /// Reads `STRIPE_SECRET_KEY`, `STRIPE_WEBHOOK_SECRETS` (comma-separated: two while one is being replaced),
-    /// `STRIPE_BASE_URL` (default: Stripe) and `STRIPE_PAY_PAGE` (with `{intent}` and `{client_secret}`, optional).
+    /// `STRIPE_BASE_URL` (default: Stripe) and `STRIPE_PAY_PAGE` (with `{intent}` and `{client_secret}`, optional). Nothing if there
+    /// is no key: this deployment takes no payments by Stripe.
     ///
     /// # Errors
     /// Names the setting.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let base = config
-            .optional("STRIPE_BASE_URL")
-            .unwrap_or("https://api.stripe.com")
-            .trim_end_matches('/')
-            .to_owned();
-        let http = reqwest::Client::builder().timeout(DEADLINE).tcp_nodelay(true).build();
-        let secrets =
-            config.require("STRIPE_WEBHOOK_SECRETS")?.split(',').map(|secret| secret.trim().to_owned());
-        Ok(Self {
-            http: http.map_err(|error| config.wrong("STRIPE_BASE_URL", &error.to_string()))?,
-            base,
-            secret: config.require("STRIPE_SECRET_KEY")?.to_owned(),
-            webhook_secrets: secrets.filter(|secret| !secret.is_empty()).collect(),
+    pub fn new(config: &Config) -> Result<Option<Self>, ConfigError> {
+        let Some(secret) = config.optional("STRIPE_SECRET_KEY") else { return Ok(None) };
+        let base = config.optional("STRIPE_BASE_URL").unwrap_or("https://api.stripe.com");
+        Ok(Some(Self {
+            http: call::client(config, "STRIPE_BASE_URL")?,
+            base: base.trim_end_matches('/').to_owned(),
+            secret: secret.to_owned(),
+            webhook_secrets: call::secrets(config.require("STRIPE_WEBHOOK_SECRETS")?),
             pay_page: config.optional("STRIPE_PAY_PAGE").map(str::to_owned),
-        })
+        }))
     }
 
-    async fn once(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<serde_json::Value, Failure> {
-        self.send(self.http.post(format!("{}{path}", self.base)).header("Idempotency-Key", key).form(form))
-            .await
+    fn ask(&self, call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        call.bearer_auth(&self.secret).header("Stripe-Version", VERSION)
     }
 
-    async fn send(&self, call: reqwest::RequestBuilder) -> Result<serde_json::Value, Failure> {
-        let answer = call.bearer_auth(&self.secret).header("Stripe-Version", VERSION).send().await;
-        let answer = answer.map_err(|error| Failure::Passing(error.to_string()))?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| Failure::Passing(error.to_string()))?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| Failure::Passing(error.to_string()));
-        }
-        // 409 is the same key in flight, 429 is too many at once. A key that is refused (401, 403) is put right by an operator: until
-        // then, nothing that was to be done is given up.
-        if status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 409 | 429) {
-            return Err(Failure::Passing(format!("{status}: {}", String::from_utf8_lossy(&body))));
-        }
-        match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(body) => Err(Failure::Final(body.error)),
-            Err(_) => Err(Failure::Passing(format!("{status} without an error object"))),
-        }
-    }
-
-    /// Repeats a call that failed in passing, after a random pause of up to 0.2, then 0.4 seconds ("full jitter").
-    async fn patiently(
-        &self,
-        path: &str,
-        form: &[(&str, &str)],
-        key: &str,
-    ) -> Result<serde_json::Value, Failure> {
-        let mut tries = 1;
-        loop {
-            match self.once(path, form, key).await {
-                Err(Failure::Passing(why)) if tries < TRIES => {
-                    tracing::warn!(path, tries, why, "stripe call failed in passing");
-                    let bound = 200u64 << (tries - 1);
-                    let random = random::<8>().map(u64::from_be_bytes).unwrap_or(bound / 2);
-                    tokio::time::sleep(Duration::from_millis(random % bound)).await;
-                    tries += 1;
-                }
-                other => return other,
-            }
-        }
+    async fn once(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<Value, Failure> {
+        let call = self.http.post(format!("{}{path}", self.base)).header("Idempotency-Key", key).form(form);
+        call::send(self.ask(call)).await
     }
 
     /// Opens a PaymentIntent for a payment, or finds the one it opened before.
@@ -280,13 +215,20 @@ impl Stripe {
             ("metadata[payment_id]", &id),
             ("metadata[order_id]", &order),
         ];
-        let value = self.patiently("/v1/payment_intents", &form, &id).await.map_err(Failure::refusal)?;
+        let mut tries = 1;
+        let opened = loop {
+            match self.once("/v1/payment_intents", &form, &id).await {
+                Ok(opened) => break opened,
+                Err(failure) => call::pause("stripe intent", tries, failure).await.map_err(refused)?,
+            }
+            tries += 1;
+        };
         let intent: PaymentIntent =
-            serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+            serde_json::from_value(opened).map_err(|error| Code::Internal.caused_by(error))?;
         let client_secret = intent
             .client_secret
             .ok_or_else(|| Code::Internal.caused_by("a new intent has no client_secret"))?;
-        Ok(Intent { id: intent.id, client_secret })
+        Ok(Intent { id: intent.id, client_secret: Some(client_secret) })
     }
 
     /// The page on which the buyer pays, if this deployment has one.
@@ -296,7 +238,7 @@ impl Stripe {
             .pay_page
             .as_ref()?
             .replace("{intent}", &intent.id)
-            .replace("{client_secret}", &intent.client_secret);
+            .replace("{client_secret}", intent.client_secret.as_deref().unwrap_or_default());
         let mut url = reqwest::Url::parse(&page).ok()?;
         if let Some(back) = return_url {
             url.query_pairs_mut().append_pair("return_url", back);
@@ -345,8 +287,9 @@ impl Stripe {
                 Ok(made.fact())
             }
             Err(Failure::Final(error)) => {
-                tracing::warn!(refund = id, ?error, "stripe refused a refund");
-                let code = error.code.or(error.kind).unwrap_or_else(|| "refused".to_owned());
+                tracing::warn!(refund = id, %error, "stripe refused a refund");
+                let code =
+                    error["code"].as_str().or_else(|| error["type"].as_str()).unwrap_or("refused").to_owned();
                 let (ours, progress) = (Some((refund.id, attempt)), Progress::Failed { code });
                 Ok(Some(Fact::Refund(RefundFact {
                     id: String::new(),
@@ -355,7 +298,7 @@ impl Stripe {
                     progress,
                 })))
             }
-            Err(passing) => Err(passing.refusal()),
+            Err(passing) => Err(passing.refusal("stripe")),
         }
     }
 
@@ -364,10 +307,8 @@ impl Stripe {
     /// # Errors
     /// `provider_unavailable`; `internal` when Stripe refuses the call.
     pub async fn payment_of(&self, intent: &str) -> Result<Option<String>> {
-        let call = self.http.get(format!("{}/v1/payment_intents/{intent}", self.base));
-        let value = self.send(call).await.map_err(Failure::refusal)?;
-        let intent: PaymentIntent =
-            serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
+        let call = self.ask(self.http.get(format!("{}/v1/payment_intents/{intent}", self.base)));
+        let intent: PaymentIntent = call::send(call).await.map_err(|failure| failure.refusal("stripe"))?;
         Ok(intent.metadata.payment_id)
     }
 
@@ -418,18 +359,19 @@ impl Stripe {
 }
 
 /// What is true of an intent after a call about it.
-fn intent_after(done: Result<serde_json::Value, Failure>) -> Result<Option<Fact>> {
+fn intent_after(done: Result<Value, Failure>) -> Result<Option<Fact>> {
     match done {
         Ok(value) => {
             let intent: PaymentIntent =
                 serde_json::from_value(value).map_err(|error| Code::Internal.caused_by(error))?;
             Ok(intent.fact())
         }
-        Err(Failure::Final(error)) if error.code.as_deref() == Some("payment_intent_unexpected_state") => {
-            let known = error.payment_intent.as_ref().and_then(|intent| intent.fact());
-            known.map(Some).ok_or_else(|| Failure::Final(error).refusal())
+        Err(Failure::Final(error)) if error["code"] == "payment_intent_unexpected_state" => {
+            let intent: Option<PaymentIntent> = serde_json::from_value(error["payment_intent"].clone()).ok();
+            let known = intent.and_then(|intent| intent.fact());
+            known.map(Some).ok_or_else(|| Failure::Final(error).refusal("stripe"))
         }
-        Err(failure) => Err(failure.refusal()),
+        Err(failure) => Err(failure.refusal("stripe")),
     }
 }
 
@@ -440,15 +382,8 @@ fn verify(secrets: &[String], header: &str, body: &[u8], now: Timestamp) -> Resu
     let time = time.ok_or_else(|| Code::SignatureInvalid.because("no time in Stripe-Signature"))?;
     let signed_at: i64 = time.parse().map_err(|_| Code::SignatureInvalid.because("the time is no number"))?;
     let signed = [time.as_bytes(), b".", body].concat();
-    let good = pairs()
-        .filter(|(name, _)| *name == "v1")
-        .filter_map(|(_, signature)| unhex(signature.trim()))
-        .any(|signature| {
-            secrets.iter().any(|secret| {
-                let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-                hmac::verify(&key, &signed, &signature).is_ok()
-            })
-        });
+    let good =
+        pairs().filter(|(name, _)| *name == "v1").any(|(_, tag)| call::signed_by(secrets, &signed, tag));
     if !good {
         return Code::SignatureInvalid.refuse();
     }
@@ -458,16 +393,10 @@ fn verify(secrets: &[String], header: &str, body: &[u8], now: Timestamp) -> Resu
     Ok(())
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    (0..64).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::hmac;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()

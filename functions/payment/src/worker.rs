@@ -1,7 +1,7 @@
 //! What payment does when something became known: about a booking, or about a payment. It looks at both, does what is left to do, and
 //! writes down in the books what was done.
 
-use crate::stripe::Stripe;
+use crate::providers::Providers;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -20,26 +20,30 @@ use tessera::queue::{Job, Worker};
 
 /// The worker, with its provider at hand.
 #[must_use]
-pub fn worker(app: App, stripe: Arc<Stripe>) -> Worker {
-    Worker::with(app, stripe, work, tick)
+pub fn worker(app: App, providers: Arc<Providers>) -> Worker {
+    Worker::with(app, providers, work, tick)
 }
 
-fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
+fn work<'a>(
+    app: &'a App,
+    providers: &'a Arc<Providers>,
+    envelope: &'a Envelope,
+) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let at = envelope.at;
         match &envelope.message {
             Message::BookingConfirmed { order, .. }
             | Message::BookingCancelled { order, .. }
             | Message::BookingLost { order, .. }
-            | Message::PaymentAuthorized { order, .. } => settle(app, stripe, *order).await,
+            | Message::PaymentAuthorized { order, .. } => settle(app, providers, *order).await,
             Message::PaymentCaptured { payment, order } => {
                 let known = store::payment(&app.db, *payment).await?.value;
                 note(app, Entry::captured(&known, at)?).await?;
                 // What became of the booking while the money was being taken.
-                settle(app, stripe, *order).await
+                settle(app, providers, *order).await
             }
             Message::RefundDue { payment, refund, attempt } => {
-                ask(app, stripe, *payment, *refund, *attempt).await
+                ask(app, providers, *payment, *refund, *attempt).await
             }
             Message::RefundDone { payment, refund, attempt, .. } => {
                 let known = store::payment(&app.db, *payment).await?.value;
@@ -79,7 +83,7 @@ fn work<'a>(app: &'a App, stripe: &'a Arc<Stripe>, envelope: &'a Envelope) -> Bo
     })
 }
 
-fn tick<'a>(app: &'a App, _: &'a Arc<Stripe>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
+fn tick<'a>(app: &'a App, _: &'a Arc<Providers>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         match job.job.as_str() {
             "refunds" => refunds(app).await,
@@ -128,29 +132,29 @@ impl Decided {
 }
 
 /// Does what is left to do about an order's payments. Repeating it changes nothing, and it may die anywhere.
-async fn settle(app: &App, stripe: &Stripe, order: OrderId) -> Result<()> {
+async fn settle(app: &App, providers: &Providers, order: OrderId) -> Result<()> {
     let Some(decided) = fate(app, order).await? else { return Ok(()) };
     for payment in store::payments_of(&app.db, &[order]).await? {
         let fate = decided.of(payment.value.provider);
-        follow(app, stripe, payment, fate).await?;
+        follow(app, providers, payment, fate).await?;
     }
     Ok(())
 }
 
-async fn follow(app: &App, stripe: &Stripe, mut payment: Stored<Payment>, fate: Fate) -> Result<()> {
+async fn follow(app: &App, providers: &Providers, mut payment: Stored<Payment>, fate: Fate) -> Result<()> {
     // Captured first, then owed: two steps at most, and one in which somebody else was faster.
     for _ in 0..4 {
         let now = app.clock.now();
         let Some(act) = payment.value.follow(fate) else { return Ok(()) };
         // What was never opened at the provider has nothing there.
         let Some(intent) = payment.value.intent.clone() else { return Ok(()) };
-        let fact = match (act, payment.value.provider) {
-            (Act::Owe(amount), _) => {
+        let fact = match act {
+            Act::Owe(amount) => {
                 payment = app.db.change(payment, now, |payment| payment.owe_for_booking(amount, now)).await?;
                 continue;
             }
-            (Act::Capture, Provider::Stripe) => stripe.capture(&payment.value, &intent.id).await?,
-            (Act::Void, Provider::Stripe) => stripe.void(&payment.value, &intent.id).await?,
+            Act::Capture => providers.capture(&payment.value, &intent).await?,
+            Act::Void => providers.void(&payment.value, &intent).await?,
         };
         let Some(fact) = fact else { return Ok(()) };
         payment = app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?;
@@ -159,16 +163,14 @@ async fn follow(app: &App, stripe: &Stripe, mut payment: Stored<Payment>, fate: 
 }
 
 /// Asks the provider for a refund that is due, if it still is.
-async fn ask(app: &App, stripe: &Stripe, payment: PaymentId, id: RefundId, attempt: u32) -> Result<()> {
+async fn ask(app: &App, providers: &Providers, payment: PaymentId, id: RefundId, attempt: u32) -> Result<()> {
     let payment = store::payment(&app.db, payment).await?;
     let refund = payment.value.refund(id).ok_or(Code::NotFound)?.clone();
     if refund.state != (RefundState::Due { attempt }) {
         return Ok(());
     }
     let intent = payment.value.intent.clone().ok_or(Code::NotFound)?;
-    let fact = match payment.value.provider {
-        Provider::Stripe => stripe.refund(&payment.value, &intent.id, &refund).await?,
-    };
+    let fact = providers.refund(&payment.value, &intent, &refund).await?;
     if let Some(fact) = fact {
         let now = app.clock.now();
         app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?;

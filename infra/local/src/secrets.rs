@@ -91,7 +91,10 @@ fn complete(secrets: &mut BTreeMap<String, String>) -> Result<(), HomeError> {
     };
     word("token_secrets", &|bytes| STANDARD.encode(bytes))?;
     word("stripe_secret_key", &|bytes| format!("sk_test_local{}", hex(&bytes[..16])))?;
-    word("stripe_webhook_secrets", &|bytes| format!("whsec_{}", hex(&bytes)))
+    word("stripe_webhook_secrets", &|bytes| format!("whsec_{}", hex(&bytes)))?;
+    word("razorpay_key_id", &|bytes| format!("rzp_test_{}", hex(&bytes[..7])))?;
+    word("razorpay_key_secret", &|bytes| hex(&bytes[..12]))?;
+    word("razorpay_webhook_secrets", &|bytes| hex(&bytes[..16]))
 }
 
 fn hex(bytes: &[u8]) -> String {

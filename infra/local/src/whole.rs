@@ -12,6 +12,7 @@ use std::time::Duration;
 use tessera::clock::Clock;
 use tessera_sandbox::Storage;
 use tessera_sandbox::mail::{self, Mail};
+use tessera_sandbox::razorpay::{self, Razorpay, RazorpayOptions};
 use tessera_sandbox::stripe::{self, Stripe, StripeOptions};
 
 /// How to start it.
@@ -40,6 +41,7 @@ impl Default for WholeOptions {
 pub struct Whole {
     home: Home,
     stripe: Arc<Stripe>,
+    razorpay: Arc<Razorpay>,
     mail: Arc<Mail>,
     webhook_secret: String,
 }
@@ -69,14 +71,25 @@ impl Whole {
         let mail = Mail::open(&storage("mail.db"), now.clone()).map_err(HomeError::store("the mailbox"))?;
         let secrets = crate::secrets::of(options.data.as_deref())?;
         let secret = |key: &str| secrets.get(key).cloned().unwrap_or_default();
-        let webhook_secret =
-            secret("stripe_webhook_secrets").split(',').next().unwrap_or_default().to_owned();
-        let mut provider =
-            StripeOptions::new(secret("stripe_secret_key"), &webhook_secret, format!("{url}/_stripe"), now);
+        let first = |key: &str| secret(key).split(',').next().unwrap_or_default().to_owned();
+        let webhook_secret = first("stripe_webhook_secrets");
+        let mut provider = StripeOptions::new(
+            secret("stripe_secret_key"),
+            &webhook_secret,
+            format!("{url}/_stripe"),
+            now.clone(),
+        );
         provider.previous_webhook_secret = Some(PREVIOUS_WEBHOOK_SECRET.to_owned());
         provider.webhook_url = Some(format!("{url}/v1/webhooks/stripe"));
         let stripe =
             Stripe::open(&storage("stripe.db"), provider).map_err(HomeError::store("the Stripe sandbox"))?;
+        let (razorpay_secret, at) = (first("razorpay_webhook_secrets"), format!("{url}/_razorpay"));
+        let (key_id, key_secret) = (secret("razorpay_key_id"), secret("razorpay_key_secret"));
+        let mut provider = RazorpayOptions::new(key_id, key_secret, &razorpay_secret, at, now);
+        provider.previous_webhook_secret = Some(PREVIOUS_WEBHOOK_SECRET.to_owned());
+        provider.webhook_url = Some(format!("{url}/v1/webhooks/razorpay"));
+        let razorpay = Razorpay::open(&storage("razorpay.db"), provider)
+            .map_err(HomeError::store("the Razorpay sandbox"))?;
 
         let mut home = Options::new(listen);
         home.data = options.data.clone();
@@ -84,24 +97,30 @@ impl Whole {
         home.clock = clock;
         home.retry_delay = Some(options.retry_delay);
         home.secrets = secrets;
-        let both = format!("{webhook_secret},{PREVIOUS_WEBHOOK_SECRET}");
-        home.secrets.insert("stripe_webhook_secrets".to_owned(), both);
+        for (name, secret) in
+            [("stripe_webhook_secrets", &webhook_secret), ("razorpay_webhook_secrets", &razorpay_secret)]
+        {
+            home.secrets.insert(name.to_owned(), format!("{secret},{PREVIOUS_WEBHOOK_SECRET}"));
+        }
         let given = [
             ("Stage", "local".to_owned()),
             ("PublicUrl", url.clone()),
             ("StripeBaseUrl", format!("{url}/_stripe")),
             ("StripePayPage", format!("{url}/_stripe/pay/{{intent}}?client_secret={{client_secret}}")),
+            ("RazorpayBaseUrl", format!("{url}/_razorpay")),
+            ("RazorpayPayPage", format!("{url}/_razorpay/pay/{{order}}")),
             ("MailFrom", "tickets@tessera.example".to_owned()),
         ];
         home.offered = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         home.parameters.extend(options.parameters);
         home.extra = vec![
             ("/_stripe".to_owned(), stripe::router(stripe.clone())),
+            ("/_razorpay".to_owned(), razorpay::router(razorpay.clone())),
             ("/_ses".to_owned(), mail::router(mail.clone())),
         ];
         let home = Home::start(home, Arc::new(functions::build)).await?;
         home.plug("/console", console::router(&home, stripe.clone(), mail.clone(), options.data)?);
-        Ok(Self { home, stripe, mail, webhook_secret })
+        Ok(Self { home, stripe, razorpay, mail, webhook_secret })
     }
 
     /// The home.
@@ -116,10 +135,16 @@ impl Whole {
         self.home.url()
     }
 
-    /// The payment provider.
+    /// The first payment provider.
     #[must_use]
     pub const fn stripe(&self) -> &Arc<Stripe> {
         &self.stripe
+    }
+
+    /// The other payment provider.
+    #[must_use]
+    pub const fn razorpay(&self) -> &Arc<Razorpay> {
+        &self.razorpay
     }
 
     /// The mail service.
@@ -167,7 +192,8 @@ impl Whole {
         let end = tokio::time::Instant::now() + timeout;
         loop {
             self.home.settle(end.saturating_duration_since(tokio::time::Instant::now())).await?;
-            let waiting = self.stripe.undelivered().map_err(|error| Unsettled(error.to_string()))?;
+            let waiting = self.stripe.undelivered().map_err(|error| Unsettled(error.to_string()))?
+                + self.razorpay.undelivered().map_err(|error| Unsettled(error.to_string()))?;
             if waiting == 0 {
                 // The last webhook may have begun something.
                 return self.home.settle(end.saturating_duration_since(tokio::time::Instant::now())).await;

@@ -31,11 +31,13 @@ use serde::{Deserialize, Serialize};
 pub enum Provider {
     /// Stripe: PaymentIntents with manual capture.
     Stripe,
+    /// Razorpay: orders, of whose payments one is captured.
+    Razorpay,
 }
 
 impl Provider {
     /// Every provider.
-    pub const ALL: &'static [Self] = &[Self::Stripe];
+    pub const ALL: &'static [Self] = &[Self::Stripe, Self::Razorpay];
 
     /// With whom this payment of an order is.
     #[must_use]
@@ -48,6 +50,7 @@ impl Provider {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Stripe => "stripe",
+            Self::Razorpay => "razorpay",
         }
     }
 }
@@ -55,10 +58,11 @@ impl Provider {
 /// The provider's own name for the payment, and what the client needs to pay.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Intent {
-    /// `pi_…`
+    /// `pi_…`, `order_…`
     pub id: String,
-    /// With it the buyer's browser, and only it, can pay.
-    pub client_secret: String,
+    /// With it the buyer's browser, and only it, can pay; where the provider has such a thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
 }
 
 /// Where a payment stands. What went back is said by its refunds.
@@ -115,9 +119,14 @@ pub enum Fact {
     Authorized {
         /// How much.
         amount: Money,
+        /// Which attempt to pay it was, where the provider tells attempts apart.
+        charge: Option<String>,
     },
     /// The money was taken.
-    Captured,
+    Captured {
+        /// In which attempt.
+        charge: Option<String>,
+    },
     /// The authorisation is gone.
     Cancelled,
     /// Something about a refund.
@@ -172,6 +181,9 @@ pub struct Payment {
     pub borne: Option<Money>,
     /// The provider's side of it, once opened there.
     pub intent: Option<Intent>,
+    /// The attempt that was authorised, where the provider tells attempts apart: it is captured and refunded by this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<String>,
     /// Where it stands.
     pub state: State,
     /// Why the last attempt failed.
@@ -205,6 +217,7 @@ impl Payment {
             parts: crate::price::parts(&quote.lines, &quote.extras),
             borne: quote.extras.borne,
             intent: None,
+            charge: None,
             state: State::Open,
             declined: None,
             refunds: Vec::new(),
@@ -264,23 +277,32 @@ impl Payment {
         let (payment, order) = (self.id, self.order);
         let authorized = Message::PaymentAuthorized { payment, order };
         let captured = Message::PaymentCaptured { payment, order };
-        let moved = |state, told| Ok(Some((Self { state, declined: None, ..self.clone() }, told)));
+        let charge = match fact {
+            Fact::Authorized { charge, .. } | Fact::Captured { charge } => charge,
+            Fact::Declined { .. } | Fact::Cancelled | Fact::Refund(_) => &None,
+        };
+        let charge = self.charge.clone().or_else(|| charge.clone());
+        let moved = |state, told| Ok(Some((Self { state, charge, declined: None, ..self.clone() }, told)));
         match (fact, self.state) {
             (Fact::Declined { code }, State::Open) if self.declined.as_deref() != Some(code) => {
                 Ok(Some((Self { declined: Some(code.clone()), ..self.clone() }, Vec::new())))
             }
             (Fact::Declined { .. }, _) => Ok(None),
-            (Fact::Authorized { amount }, _) if *amount != self.amount => Err(Code::Internal
+            (Fact::Authorized { amount, .. }, _) if *amount != self.amount => Err(Code::Internal
                 .caused_by(format!("{payment}: authorised {amount}, asked for {}", self.amount))),
             (Fact::Authorized { .. }, State::Open) => moved(State::Authorized { at: now }, vec![authorized]),
             // Taken without our asking (by hand, at the provider): the places must still be secured, or the money goes back.
-            (Fact::Captured, State::Open) => moved(State::Captured { at: now }, vec![authorized, captured]),
-            (Fact::Captured, State::Authorized { .. }) => moved(State::Captured { at: now }, vec![captured]),
+            (Fact::Captured { .. }, State::Open) => {
+                moved(State::Captured { at: now }, vec![authorized, captured])
+            }
+            (Fact::Captured { .. }, State::Authorized { .. }) => {
+                moved(State::Captured { at: now }, vec![captured])
+            }
             (Fact::Cancelled, State::Open | State::Authorized { .. }) => {
                 moved(State::Voided { at: now }, vec![Message::PaymentVoided { payment, order }])
             }
             // Money that was taken can be given back, not let go.
-            (Fact::Authorized { .. } | Fact::Captured | Fact::Cancelled, _) => Ok(None),
+            (Fact::Authorized { .. } | Fact::Captured { .. } | Fact::Cancelled, _) => Ok(None),
             (Fact::Refund(_), State::Voided { .. }) => Ok(None),
             (Fact::Refund(refund), _) => self.learn_refund(refund, now),
         }

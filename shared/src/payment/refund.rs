@@ -322,7 +322,7 @@ impl Payment {
         }
         // What we asked for was taken, even if nobody has told us yet.
         let (payment, mut told) =
-            self.learn(&Fact::Captured, now)?.unwrap_or_else(|| (self.clone(), Vec::new()));
+            self.learn(&Fact::Captured { charge: None }, now)?.unwrap_or_else(|| (self.clone(), Vec::new()));
         let news = |payment, told: Vec<Message>| Ok((!told.is_empty()).then_some((payment, told)));
         let foreign = || (RefundId::derive(&[&self.id.to_string(), &fact.id]), 1);
         let (id, attempt) = fact.ours.unwrap_or_else(foreign);

@@ -4,6 +4,8 @@
 //! | item | pk | sk | g1 |
 //! |---|---|---|---|
 //! | payment | payment id | `-` | `owing#` shard, by creation, while a refund is not done |
+//! | a provider's name for a payment | name | `-` | |
+//! | a report that was taken in | `reported#` provider `#` id | `-` | |
 //! | ledger entry | `ledger#` organisation | time `#` entry id | |
 
 use super::ledger::Entry;
@@ -12,7 +14,8 @@ use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::{OrderId, OrganisationId, PaymentId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Over so many partitions are payments spread that owe a refund: a cancelled event owes thousands at once.
 pub const OWING_SHARDS: u8 = 8;
@@ -26,6 +29,63 @@ impl Item for Payment {
         let shard = self.id.uuid().as_bytes()[15] % OWING_SHARDS;
         self.owes().then(|| (owing(shard), format!("{}#{}", sortable(self.created), self.id)))
     }
+}
+
+/// A provider's name for a payment of ours.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Known {
+    /// The provider's name.
+    pub name: String,
+    /// Our payment.
+    pub payment: PaymentId,
+}
+
+impl Item for Known {
+    const TABLE: Table = Table::Payment;
+    fn key(&self) -> Key {
+        Key::new(&self.name, "-")
+    }
+}
+
+/// Which payment a provider calls so.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn known(db: &Db, name: &str) -> Result<Option<PaymentId>> {
+    Ok(db.get::<Known>(&Key::new(name, "-")).await?.map(|known| known.value.payment))
+}
+
+/// A report that was taken in. Those that come again are known by it, for a month.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reported {
+    /// Who reported.
+    pub provider: Provider,
+    /// The provider's id for it.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Item for Reported {
+    const TABLE: Table = Table::Payment;
+    fn key(&self) -> Key {
+        reported_key(self.provider, &self.id)
+    }
+    fn forget(&self) -> Option<Timestamp> {
+        Some(self.at + SignedDuration::from_hours(24 * 30))
+    }
+}
+
+fn reported_key(provider: Provider, id: &str) -> Key {
+    Key::new(format!("reported#{}#{id}", provider.word()), "-")
+}
+
+/// Whether this report was taken in already.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn was_reported(db: &Db, provider: Provider, id: &str) -> Result<bool> {
+    Ok(db.get::<Reported>(&reported_key(provider, id)).await?.is_some())
 }
 
 impl Item for Entry {

@@ -34,7 +34,8 @@ fn payment(state: State) -> Payment {
         amount: euros(2500),
         parts: vec![part("a", 1500, 240), part("b", 900, 0), part("fee", 100, 16)],
         borne: Some(euros(30)),
-        intent: Some(Intent { id: "pi_1".into(), client_secret: "s".into() }),
+        intent: Some(Intent { id: "pi_1".into(), client_secret: Some("s".into()) }),
+        charge: None,
         state,
         declined: None,
         refunds: Vec::new(),
@@ -81,7 +82,11 @@ fn words(told: &[Message]) -> Vec<String> {
 /// Every state × every report: the state it leads to and what is told; `None` is "nothing new".
 #[test]
 fn the_grid_of_reports() {
-    let facts = [Fact::Authorized { amount: euros(2500) }, Fact::Captured, Fact::Cancelled];
+    let facts = [
+        Fact::Authorized { amount: euros(2500), charge: None },
+        Fact::Captured { charge: None },
+        Fact::Cancelled,
+    ];
     let (authorized, captured, voided) =
         ("payment.authorized.v1", "payment.captured.v1", "payment.voided.v1");
     type Next = Option<(Status, Vec<&'static str>)>;
@@ -142,13 +147,13 @@ fn a_decline_is_noted_while_open_and_forgotten_once_paid() {
     let (open, told) = payment(State::Open).learn(&declined, at(1)).unwrap().unwrap();
     assert_eq!((open.state, open.declined.as_deref(), told.len()), (State::Open, Some("card_declined"), 0));
     assert_eq!(open.learn(&declined, at(2)).unwrap(), None);
-    assert_eq!(open.learn(&Fact::Captured, at(2)).unwrap().unwrap().0.declined, None);
+    assert_eq!(open.learn(&Fact::Captured { charge: None }, at(2)).unwrap().unwrap().0.declined, None);
     assert_eq!(captured().learn(&declined, at(1)).unwrap(), None);
 }
 
 #[test]
 fn another_amount_than_asked_for_is_an_alarm() {
-    let fact = Fact::Authorized { amount: euros(1) };
+    let fact = Fact::Authorized { amount: euros(1), charge: None };
     assert_eq!(payment(State::Open).learn(&fact, at(1)).unwrap_err(), Code::Internal);
 }
 
@@ -311,8 +316,8 @@ fn steps() -> impl Strategy<Value = Step> {
     let names = prop::sample::select(vec!["x", "y", "z"]);
     let progress = prop_oneof![Just(Progress::Pending), Just(Progress::Done), Just(failed())];
     prop_oneof![
-        Just(Step::Learn(Fact::Authorized { amount: euros(2500) })),
-        Just(Step::Learn(Fact::Captured)),
+        Just(Step::Learn(Fact::Authorized { amount: euros(2500), charge: None })),
+        Just(Step::Learn(Fact::Captured { charge: None })),
         Just(Step::Learn(Fact::Cancelled)),
         (names.clone(), 1i64..3000).prop_map(|(name, amount)| Step::Owe(name, amount)),
         names.clone().prop_map(Step::Retry),
