@@ -117,3 +117,6 @@ fn decoded(bytes: &[u8]) -> Result<std::borrow::Cow<'_, str>, StatementError> {
     }
     Ok(text::decode(bytes))
 }
+
+#[cfg(test)]
+mod samples;
