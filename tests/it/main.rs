@@ -28,6 +28,7 @@ mod payment;
 mod pool;
 mod price;
 mod razorpay;
+mod reconcile;
 mod refund;
 mod room;
 mod seats;

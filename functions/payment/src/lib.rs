@@ -6,6 +6,8 @@
 //! | [`refunds`] | give some of it back, ask again, see how far an event's refunds are |
 //! | [`books`] | the ledger, revenue |
 //! | [`webhook`] | what the provider reports |
+//! | [`reports`] | what providers report, taken in |
+//! | [`reconcile`] | what they say happened, beside our payments and books |
 //! | [`worker`] | capture, void or refund when the booking's fate is known |
 //! | [`providers`] | the providers of this deployment |
 //! | [`stripe`], [`razorpay`] | their adapters; `call` is what these share |
@@ -17,7 +19,9 @@ mod call;
 pub mod payments;
 pub mod providers;
 pub mod razorpay;
+pub mod reconcile;
 pub mod refunds;
+pub mod reports;
 pub mod stripe;
 pub mod webhook;
 pub mod worker;

@@ -1,8 +1,11 @@
 //! The providers of this deployment: one way to ask any of them.
 
-use crate::razorpay::Razorpay;
-use crate::stripe::Stripe;
+use crate::razorpay::{self, Razorpay};
+use crate::reports::{Taken, from_razorpay, from_stripe};
+use crate::stripe::{self, Stripe};
+use jiff::Timestamp;
 use serde::Serialize;
+use tessera::app::App;
 use tessera::config::{Config, ConfigError};
 use tessera::error::{Code, Refusal, Result};
 use tessera::payment::refund::Refund;
@@ -12,6 +15,36 @@ use tessera::payment::{Fact, Intent, Payment, Provider};
 pub struct Providers {
     stripe: Option<Stripe>,
     razorpay: Option<Razorpay>,
+}
+
+/// What one of them reports.
+pub enum Report {
+    /// Stripe does.
+    Stripe(stripe::Report),
+    /// Razorpay does.
+    Razorpay(razorpay::Report),
+}
+
+impl Report {
+    /// What happened.
+    #[must_use]
+    pub const fn fact(&self) -> &Fact {
+        match self {
+            Self::Stripe(report) => &report.fact,
+            Self::Razorpay(report) => &report.fact,
+        }
+    }
+
+    /// Takes it in.
+    ///
+    /// # Errors
+    /// As [`from_stripe`].
+    pub async fn take_in(self, app: &App, providers: &Providers) -> Result<Option<Taken>> {
+        match self {
+            Self::Stripe(report) => from_stripe(app, providers.stripe()?, report).await,
+            Self::Razorpay(report) => from_razorpay(app, report).await,
+        }
+    }
 }
 
 /// What a client needs for a payment that is open.
@@ -107,6 +140,49 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.refund(payment, &intent.id, refund).await,
             Provider::Razorpay => self.razorpay()?.refund(payment, refund).await,
+        }
+    }
+
+    /// What a provider says happened from an instant to before another.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `busy` for too much at once.
+    pub async fn reports(
+        &self,
+        provider: Provider,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Report>> {
+        Ok(match provider {
+            Provider::Stripe => {
+                self.stripe()?.reports(from, until).await?.into_iter().map(Report::Stripe).collect()
+            }
+            Provider::Razorpay => {
+                self.razorpay()?.reports(from, until).await?.into_iter().map(Report::Razorpay).collect()
+            }
+        })
+    }
+
+    /// What is true of a payment at its provider now.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` when the provider refuses the call.
+    pub async fn look(&self, payment: &Payment) -> Result<Option<Fact>> {
+        match (payment.provider, &payment.intent, &payment.charge) {
+            (Provider::Stripe, Some(intent), _) => self.stripe()?.look(&intent.id).await,
+            (Provider::Razorpay, _, Some(charge)) => self.razorpay()?.look(charge).await,
+            (Provider::Stripe | Provider::Razorpay, _, _) => Ok(None),
+        }
+    }
+
+    /// What is true of a refund at its payment's provider now, by the provider's name for it.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub async fn look_at_refund(&self, payment: &Payment, name: &str) -> Result<Option<Fact>> {
+        match payment.provider {
+            Provider::Stripe => self.stripe()?.look_at_refund(name).await,
+            Provider::Razorpay => self.razorpay()?.look_at_refund(name).await,
         }
     }
 

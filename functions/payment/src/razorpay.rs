@@ -13,7 +13,9 @@
 //! <https://razorpay.com/docs/api/refunds/>, <https://razorpay.com/docs/webhooks/validate-test/>.
 
 use crate::call::{self, Failure};
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tessera::config::{Config, ConfigError};
 use tessera::error::{Code, Refusal, Result};
@@ -42,8 +44,8 @@ struct Order {
 }
 
 #[derive(Deserialize)]
-struct Orders {
-    items: Vec<Order>,
+struct List<T> {
+    items: Vec<T>,
 }
 
 /// A payment there: one attempt to pay an order.
@@ -63,6 +65,7 @@ pub struct Attempt {
 #[derive(Debug, Clone, Deserialize)]
 struct RefundEntity {
     id: String,
+    payment_id: Option<String>,
     amount: i64,
     currency: String,
     status: String,
@@ -222,7 +225,7 @@ impl Razorpay {
 
     async fn open_once(&self, receipt: &str, body: &Value, tries: u32) -> Result<Order, Failure> {
         if tries > 1 {
-            let found: Orders =
+            let found: List<Order> =
                 call::send(self.get(&format!("/v1/orders?receipt={receipt}&count=1"))).await?;
             if let Some(order) = found.items.into_iter().next() {
                 return Ok(order);
@@ -298,6 +301,68 @@ impl Razorpay {
             }
             Err(passing) => Err(passing.refusal("razorpay")),
         }
+    }
+
+    /// What happened there to payments and refunds that began from an instant to before another. An attempt may change for a day after
+    /// it began, so that those of the day before are looked at once more.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `busy` for more than 10,000; `internal` for what cannot be understood.
+    pub async fn reports(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Report>> {
+        let mut reports = Vec::new();
+        for before in [SignedDuration::ZERO, SignedDuration::from_mins(i64::from(LET_GO_MINUTES) + 60)] {
+            let window = (from - before, until - before);
+            for attempt in self.all::<Attempt>("payments", window).await? {
+                let fact = attempt.fact();
+                let of = attempt.order_id.zip(fact);
+                reports.extend(of.map(|(order, fact)| Report { order, charge: attempt.id, fact }));
+            }
+            for refund in self.all::<RefundEntity>("refunds", window).await? {
+                let Some(charge) = &refund.payment_id else { continue };
+                let attempt = self.attempt(charge).await?;
+                let fact = refund.fact().filter(|_| attempt.captured);
+                let of = attempt.order_id.zip(fact);
+                reports.extend(of.map(|(order, fact)| Report { order, charge: attempt.id, fact }));
+            }
+        }
+        Ok(reports)
+    }
+
+    async fn all<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        for page in 0..100 {
+            let (from, to, skip) = (from.as_second(), until.as_second() - 1, page * 100);
+            let path = format!("/v1/{what}?from={from}&to={to}&count=100&skip={skip}");
+            let listed: List<T> =
+                call::send(self.get(&path)).await.map_err(|failure| failure.refusal("razorpay"))?;
+            let last = listed.items.len() < 100;
+            found.extend(listed.items);
+            if last {
+                return Ok(found);
+            }
+        }
+        Code::Busy.refuse()
+    }
+
+    /// What is true of a payment there now.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` when Razorpay refuses the call.
+    pub async fn look(&self, charge: &str) -> Result<Option<Fact>> {
+        Ok(self.attempt(charge).await?.fact())
+    }
+
+    /// What is true of a refund there now.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub async fn look_at_refund(&self, name: &str) -> Result<Option<Fact>> {
+        let found: Result<RefundEntity, Failure> = call::send(self.get(&format!("/v1/refunds/{name}"))).await;
+        Ok(found.map_err(|failure| failure.refusal("razorpay"))?.fact())
     }
 
     /// Checks what the checkout handed to the buyer's browser, and asks what became of that attempt.

@@ -88,7 +88,26 @@ pub struct Report {
 }
 
 #[derive(Deserialize)]
+struct Events {
+    data: Vec<EventBody>,
+    has_more: bool,
+}
+
+/// The types of events that tell us something.
+const KINDS: [&str; 7] = [
+    "payment_intent.amount_capturable_updated",
+    "payment_intent.succeeded",
+    "payment_intent.canceled",
+    "payment_intent.payment_failed",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+];
+
+#[derive(Deserialize)]
 struct EventBody {
+    #[serde(default)]
+    id: String,
     #[serde(rename = "type")]
     kind: String,
     data: EventData,
@@ -320,8 +339,62 @@ impl Stripe {
     /// a signed body is not an event.
     pub fn report(&self, header: &str, body: &[u8], now: Timestamp) -> Result<Option<Report>> {
         verify(&self.webhook_secrets, header, body, now)?;
-        let event: EventBody =
-            serde_json::from_slice(body).map_err(|error| Code::InvalidInput.caused_by(error))?;
+        let event = serde_json::from_slice(body).map_err(|error| Code::InvalidInput.caused_by(error))?;
+        read(event)
+    }
+
+    /// What happened there from an instant to before another, the oldest first: what would have been reported.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `busy` for more than 10,000; `internal` for what cannot be understood.
+    pub async fn reports(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Report>> {
+        let (mut reports, mut after) = (Vec::new(), String::new());
+        for _ in 0..100 {
+            let kinds: String = KINDS.iter().map(|kind| format!("&types[]={kind}")).collect();
+            let window = format!("created[gte]={}&created[lt]={}", from.as_second(), until.as_second());
+            let path = format!("{}/v1/events?limit=100&{window}{kinds}{after}", self.base);
+            let page: Events = call::send(self.ask(self.http.get(path)))
+                .await
+                .map_err(|failure| failure.refusal("stripe"))?;
+            let last = page.data.last().map(|event| event.id.clone());
+            for event in page.data {
+                reports.extend(read(event)?);
+            }
+            match last.filter(|_| page.has_more) {
+                Some(last) => after = format!("&starting_after={last}"),
+                None => {
+                    reports.reverse();
+                    return Ok(reports);
+                }
+            }
+        }
+        Code::Busy.refuse()
+    }
+
+    /// What is true of a payment there now.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` when Stripe refuses the call.
+    pub async fn look(&self, intent: &str) -> Result<Option<Fact>> {
+        let call = self.ask(self.http.get(format!("{}/v1/payment_intents/{intent}", self.base)));
+        let intent: PaymentIntent = call::send(call).await.map_err(|failure| failure.refusal("stripe"))?;
+        Ok(intent.fact())
+    }
+
+    /// What is true of a refund there now.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub async fn look_at_refund(&self, name: &str) -> Result<Option<Fact>> {
+        let call = self.ask(self.http.get(format!("{}/v1/refunds/{name}", self.base)));
+        let refund: RefundObject = call::send(call).await.map_err(|failure| failure.refusal("stripe"))?;
+        Ok(refund.fact())
+    }
+}
+
+/// What an event reports. `None` for types that tell us nothing.
+fn read(event: EventBody) -> Result<Option<Report>> {
+    {
         let object = event.data.object;
         match event.kind.as_str() {
             "payment_intent.amount_capturable_updated"

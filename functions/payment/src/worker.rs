@@ -2,6 +2,7 @@
 //! writes down in the books what was done.
 
 use crate::providers::Providers;
+use crate::reconcile::reconcile;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -83,10 +84,11 @@ fn work<'a>(
     })
 }
 
-fn tick<'a>(app: &'a App, _: &'a Arc<Providers>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
+fn tick<'a>(app: &'a App, providers: &'a Arc<Providers>, job: &'a Job) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         match job.job.as_str() {
             "refunds" => refunds(app).await,
+            "reconcile" => reconcile(app, providers).await,
             other => Err(Code::Internal.caused_by(format!("payment has no job {other}"))),
         }
     })
@@ -132,7 +134,7 @@ impl Decided {
 }
 
 /// Does what is left to do about an order's payments. Repeating it changes nothing, and it may die anywhere.
-async fn settle(app: &App, providers: &Providers, order: OrderId) -> Result<()> {
+pub(crate) async fn settle(app: &App, providers: &Providers, order: OrderId) -> Result<()> {
     let Some(decided) = fate(app, order).await? else { return Ok(()) };
     for payment in store::payments_of(&app.db, &[order]).await? {
         let fate = decided.of(payment.value.provider);

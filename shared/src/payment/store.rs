@@ -6,7 +6,8 @@
 //! | payment | payment id | `-` | `owing#` shard, by creation, while a refund is not done |
 //! | a provider's name for a payment | name | `-` | |
 //! | a report that was taken in | `reported#` provider `#` id | `-` | |
-//! | ledger entry | `ledger#` organisation | time `#` entry id | |
+//! | how far was compared | `reconciled#` provider | `-` | |
+//! | ledger entry | `ledger#` organisation | time `#` entry id | `noted#` provider `#` day, by time |
 
 use super::ledger::Entry;
 use super::{Payment, Provider};
@@ -88,11 +89,71 @@ pub async fn was_reported(db: &Db, provider: Provider, id: &str) -> Result<bool>
     Ok(db.get::<Reported>(&reported_key(provider, id)).await?.is_some())
 }
 
+/// Until when what a provider says was compared with our books.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// Which provider.
+    pub provider: Provider,
+    /// Until before this instant.
+    pub until: Timestamp,
+    /// Entries of which the provider knows nothing, the first 100: looked at again until it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unexplained: Vec<Entry>,
+}
+
+impl Item for Reconciled {
+    const TABLE: Table = Table::Payment;
+    fn key(&self) -> Key {
+        reconciled_key(self.provider)
+    }
+}
+
+fn reconciled_key(provider: Provider) -> Key {
+    Key::new(format!("reconciled#{}", provider.word()), "-")
+}
+
+/// Until when a provider was compared with, if it ever was.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn reconciled(db: &Db, provider: Provider) -> Result<Option<Stored<Reconciled>>> {
+    db.get(&reconciled_key(provider)).await
+}
+
 impl Item for Entry {
     const TABLE: Table = Table::Payment;
     fn key(&self) -> Key {
-        Key::new(books(self.organisation), format!("{}#{}", sortable(self.at), self.id))
+        Key::new(books(self.organisation), self.place())
     }
+    fn first(&self) -> Option<(String, String)> {
+        Some((noted_on(self.provider, self.at), self.place()))
+    }
+}
+
+impl Entry {
+    fn place(&self) -> String {
+        format!("{}#{}", sortable(self.at), self.id)
+    }
+}
+
+/// The partition of the entries of a day (UTC) about what a provider did.
+fn noted_on(provider: Provider, at: Timestamp) -> String {
+    format!("noted#{}#{}", provider.word(), at.strftime("%Y-%m-%d"))
+}
+
+/// The entries of all organisations about what a provider did from an instant to before another, a few hours later.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn noted(db: &Db, provider: Provider, from: Timestamp, until: Timestamp) -> Result<Vec<Entry>> {
+    let mut days = vec![noted_on(provider, from), noted_on(provider, until)];
+    days.dedup();
+    let mut found = Vec::new();
+    for day in days {
+        let query = Query::of(Listing::First, day).between(sortable(from), sortable(until));
+        found.extend(db.list_all::<Entry>(&query).await?.into_iter().map(|entry| entry.value));
+    }
+    Ok(found)
 }
 
 fn owing(shard: u8) -> String {
