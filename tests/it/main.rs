@@ -31,6 +31,7 @@ mod razorpay;
 mod reconcile;
 mod refund;
 mod room;
+mod saga;
 mod seats;
 mod security;
 mod stock;
