@@ -242,3 +242,27 @@ async fn only_what_razorpay_signed_is_believed_and_a_provider_that_is_down_is_na
     world.whole.razorpay().switch(|switches| switches.fail_next = 0).unwrap();
     assert_eq!(try_open(&world, &held, &order).await.status, 201);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_let_go_and_is_taken_all_the_same_goes_back() {
+    let world = World::new().await;
+    let sale = world.sale(1, json!({})).await;
+    let late = world.hold(&sale, 1).await;
+    let order = world.order(&late, "late@example.org").await;
+    let payment = open(&world, &late, &order).await;
+    world.advance(SignedDuration::from_secs(700)).await;
+    world.buy(&sale, 1, "quick@example.org").await;
+    let paid = pay(&world, &payment, Outcome::Success);
+    world.settle().await;
+    assert_eq!(read(&world, &late, &payment).await["status"], "voided");
+    // By hand, at Razorpay; or by a call of ours whose answer was lost.
+    let capture = format!("{}/_razorpay/v1/payments/{}/capture", world.url, paid.id);
+    let secrets = world.whole.home().secrets();
+    let call = world.http.post(capture);
+    let call = call.basic_auth(&secrets["razorpay_key_id"], Some(&secrets["razorpay_key_secret"]));
+    let captured = call.json(&json!({"amount": 2500, "currency": "EUR"})).send().await.unwrap();
+    assert!(captured.status().is_success());
+    world.settle().await;
+    assert_eq!(read(&world, &late, &payment).await["status"], "refunded");
+    assert_eq!((kept(&world), world.sold(&sale).await, world.dead_letters()), (0, 1, 0));
+}

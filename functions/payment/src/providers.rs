@@ -127,8 +127,7 @@ impl Providers {
     pub async fn void(&self, payment: &Payment, intent: &Intent) -> Result<Option<Fact>> {
         match payment.provider {
             Provider::Stripe => self.stripe()?.void(payment, &intent.id).await,
-            // There is nothing to ask for: what is not captured goes back by itself.
-            Provider::Razorpay => Ok(Some(Fact::Cancelled)),
+            Provider::Razorpay => self.razorpay()?.let_go(payment).await,
         }
     }
 

@@ -267,6 +267,20 @@ impl Razorpay {
         }
     }
 
+    /// Lets an authorisation go. There is nothing to ask for: what is not captured goes back by itself. Unless it was captured by a call
+    /// whose answer was lost.
+    ///
+    /// # Errors
+    /// `provider_unavailable`; `internal` when Razorpay refuses the call.
+    pub async fn let_go(&self, payment: &Payment) -> Result<Option<Fact>> {
+        let fact = match &payment.charge {
+            Some(charge) => self.look(charge).await?,
+            None => None,
+        };
+        let taken = fact.filter(|fact| matches!(fact, Fact::Captured { .. }));
+        Ok(taken.or(Some(Fact::Cancelled)))
+    }
+
     async fn attempt(&self, charge: &str) -> Result<Attempt> {
         let found = call::send(self.get(&format!("/v1/payments/{charge}"))).await;
         found.map_err(|failure| failure.refusal("razorpay"))

@@ -394,40 +394,34 @@ impl Stripe {
 
 /// What an event reports. `None` for types that tell us nothing.
 fn read(event: EventBody) -> Result<Option<Report>> {
-    {
-        let object = event.data.object;
-        match event.kind.as_str() {
-            "payment_intent.amount_capturable_updated"
-            | "payment_intent.succeeded"
-            | "payment_intent.canceled" => {
-                let intent: PaymentIntent =
-                    serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
-                let fact = intent.fact();
-                Ok(fact.map(|fact| Report {
-                    payment: intent.metadata.payment_id,
-                    intent: Some(intent.id),
-                    fact,
-                }))
-            }
-            "payment_intent.payment_failed" => {
-                let intent: PaymentIntent =
-                    serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
-                let error = intent.last_payment_error;
-                let code = error
-                    .and_then(|error| error.decline_code.or(error.code))
-                    .unwrap_or_else(|| "declined".to_owned());
-                let fact = Fact::Declined { code };
-                Ok(Some(Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
-            }
-            "refund.created" | "refund.updated" | "refund.failed" => {
-                let refund: RefundObject =
-                    serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
-                let payment = refund.metadata.as_ref().and_then(|metadata| metadata.payment_id.clone());
-                let fact = refund.fact();
-                Ok(fact.map(|fact| Report { payment, intent: refund.payment_intent, fact }))
-            }
-            _ => Ok(None),
+    let object = event.data.object;
+    match event.kind.as_str() {
+        "payment_intent.amount_capturable_updated"
+        | "payment_intent.succeeded"
+        | "payment_intent.canceled" => {
+            let intent: PaymentIntent =
+                serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+            let fact = intent.fact();
+            Ok(fact.map(|fact| Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
         }
+        "payment_intent.payment_failed" => {
+            let intent: PaymentIntent =
+                serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+            let error = intent.last_payment_error;
+            let code = error
+                .and_then(|error| error.decline_code.or(error.code))
+                .unwrap_or_else(|| "declined".to_owned());
+            let fact = Fact::Declined { code };
+            Ok(Some(Report { payment: intent.metadata.payment_id, intent: Some(intent.id), fact }))
+        }
+        "refund.created" | "refund.updated" | "refund.failed" => {
+            let refund: RefundObject =
+                serde_json::from_value(object).map_err(|error| Code::InvalidInput.caused_by(error))?;
+            let payment = refund.metadata.as_ref().and_then(|metadata| metadata.payment_id.clone());
+            let fact = refund.fact();
+            Ok(fact.map(|fact| Report { payment, intent: refund.payment_intent, fact }))
+        }
+        _ => Ok(None),
     }
 }
 

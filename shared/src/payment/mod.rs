@@ -295,7 +295,8 @@ impl Payment {
             (Fact::Captured { .. }, State::Open) => {
                 moved(State::Captured { at: now }, vec![authorized, captured])
             }
-            (Fact::Captured { .. }, State::Authorized { .. }) => {
+            // Let go, as we thought, but it had been taken: the answer to that was lost. It is known now, and goes back.
+            (Fact::Captured { .. }, State::Authorized { .. } | State::Voided { .. }) => {
                 moved(State::Captured { at: now }, vec![captured])
             }
             (Fact::Cancelled, State::Open | State::Authorized { .. }) => {

@@ -98,7 +98,7 @@ fn the_grid_of_reports() {
         ],
         [None, Some((Status::Captured, vec![captured])), Some((Status::Voided, vec![voided]))],
         [None, None, None],
-        [None, None, None],
+        [None, Some((Status::Captured, vec![captured])), None],
     ];
     for (state, row) in states().into_iter().zip(expected) {
         for (fact, expected) in facts.iter().zip(row) {
