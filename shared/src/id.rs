@@ -179,6 +179,8 @@ ids! {
     BookingId "bkg";
     /// What a buyer asked to buy.
     OrderId "ord";
+    /// An invoice or a credit note.
+    InvoiceId "inv";
     /// One order's payment with one provider.
     PaymentId "pay";
     /// What goes back of a payment.

@@ -5,8 +5,8 @@
 //! is unknown fails, is retried, and ends in the dead letters: it is never dropped.
 
 use crate::id::{
-    AccountId, ApplicationId, BookingId, EventId, HoldId, MailId, MessageId, MovementId, OrderId, PaymentId,
-    PoolId, ProductId, RefundId, StoreId, TicketId, WaiterId,
+    AccountId, ApplicationId, BookingId, EventId, HoldId, InvoiceId, MailId, MessageId, MovementId, OrderId,
+    PaymentId, PoolId, ProductId, RefundId, StoreId, TicketId, WaiterId,
 };
 use crate::money::Money;
 use crate::payment::refund::Why;
@@ -121,6 +121,21 @@ pub enum Message {
     OrderCancelled {
         /// The order.
         order: OrderId,
+    },
+    /// An order was sold and paid, or money of it went back: its invoice, or a credit note, is to be issued.
+    #[serde(rename = "order.invoice_due.v1")]
+    InvoiceDue {
+        /// The order.
+        order: OrderId,
+        /// The refund, if it is for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refund: Option<RefundId>,
+    },
+    /// An invoice or a credit note has its number, and its PDF is stored.
+    #[serde(rename = "order.invoice_issued.v1")]
+    InvoiceIssued {
+        /// Which.
+        invoice: InvoiceId,
     },
     /// The provider keeps the money ready for this order.
     #[serde(rename = "payment.authorized.v1")]
@@ -298,6 +313,7 @@ impl Message {
             | Self::EventChanged { .. }
             | Self::WaitlistOffered { .. }
             | Self::ApplicationDecided { .. }
+            | Self::InvoiceIssued { .. }
             | Self::MailingContinued { .. } => &[Queue::Notification],
             Self::EventPublished { .. }
             | Self::ProductShelved { .. }
@@ -310,7 +326,7 @@ impl Message {
             | Self::BookingEventCancelling { .. } => &[Queue::Booking],
             Self::PaymentAuthorized { .. } => &[Queue::Booking, Queue::Payment],
             Self::PaymentVoided { .. } => &[Queue::Booking, Queue::Order],
-            Self::PaymentRefunded { .. } => &[Queue::Order],
+            Self::PaymentRefunded { .. } | Self::InvoiceDue { .. } => &[Queue::Order],
             Self::PaymentCaptured { .. } | Self::RefundFailed { .. } => &[Queue::Order, Queue::Payment],
             Self::RefundDue { .. } => &[Queue::Payment],
             Self::RefundDone { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],

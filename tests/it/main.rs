@@ -19,6 +19,7 @@ mod entry;
 mod faults;
 mod figures;
 mod identity;
+mod invoice;
 mod load;
 mod mutants;
 mod notification;

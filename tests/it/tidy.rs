@@ -134,7 +134,8 @@ fn permissions_name_actions_and_resources_without_wildcards() {
     assert!(statements.len() > 20);
     for line in statements {
         // The documents' keys are the one thing that cannot be listed.
-        assert!(!line.contains('*') || line.contains("Documents.Arn}/tickets/*"), "{line}");
+        let bare = line.replace("Documents.Arn}/tickets/*", "").replace("Documents.Arn}/invoices/*", "");
+        assert!(!bare.contains('*'), "{line}");
     }
 }
 

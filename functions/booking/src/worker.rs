@@ -46,6 +46,8 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::BookingEventCancelling { event, page } => cancel_page(app, *event, *page).await,
             Message::AccountCodeRequested { .. }
             | Message::EventChanged { .. }
+            | Message::InvoiceDue { .. }
+            | Message::InvoiceIssued { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentRefunded { .. }
             | Message::RefundDue { .. }

@@ -32,6 +32,8 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
+            | Message::InvoiceDue { .. }
+            | Message::InvoiceIssued { .. }
             | Message::PaymentAuthorized { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }

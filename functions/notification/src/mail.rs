@@ -74,7 +74,9 @@ const TEMPLATES: &[(&str, &str)] = templates!(
     "declined.txt",
     "declined.html",
     "refund.txt",
-    "refund.html"
+    "refund.html",
+    "invoice.txt",
+    "invoice.html"
 );
 
 impl Post {

@@ -13,11 +13,12 @@ use tessera::booking::{By, Line, Register, Subject};
 use tessera::catalogue::Details;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
-use tessera::id::{ApplicationId, BookingId, EventId, MailId, OrderId, WaiterId};
+use tessera::id::{ApplicationId, BookingId, EventId, InvoiceId, MailId, OrderId, WaiterId};
 use tessera::message::{CodePurpose, Envelope, Message};
 use tessera::money::Money;
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
+use tessera::order::invoice::Kind as Paper;
 use tessera::payment::refund::Why;
 use tessera::queue::Job;
 use tessera::retail::StoreDetails;
@@ -55,6 +56,7 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
                 decided(app, post, id, *application, *turn).await
             }
             Message::BookingMoved { to, order, .. } => moved(app, post, id, *to, *order).await,
+            Message::InvoiceIssued { invoice } => issued(app, post, id, *invoice).await,
             Message::EventChanged { event, changes } => begin_mailing(app, id, *event, changes.clone()).await,
             Message::MailingContinued { mailing, page } => mail_page(app, post, *mailing, *page).await,
             Message::EventPublished { .. }
@@ -63,6 +65,7 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
+            | Message::InvoiceDue { .. }
             | Message::PaymentAuthorized { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }
@@ -264,6 +267,30 @@ async fn moved(app: &App, post: &Post, id: MailId, to: BookingId, order: OrderId
     let values = about(app, post, &order, &occasion, "");
     let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
     post.send(app, Letter { id, kind: Kind::Moved, to, name, values, attachments: Vec::new() }).await
+}
+
+/// An invoice or a credit note, with its PDF.
+async fn issued(app: &App, post: &Post, id: MailId, invoice: InvoiceId) -> Result<()> {
+    let invoice = order::invoice::store::invoice(&app.db, invoice).await?.value;
+    let bytes = app.blobs.get(&order::invoice::store::document(invoice.id)).await?;
+    let bytes = bytes.ok_or_else(|| Code::Internal.caused_by(format!("{} has no document", invoice.id)))?;
+    let corrects = match &invoice.kind {
+        Paper::Invoice => None,
+        Paper::CreditNote { number, .. } => Some(number.as_str()),
+    };
+    let values = context! {
+        name => invoice.buyer.name.as_str(),
+        seller => invoice.seller.name.as_str(),
+        number => invoice.number.as_str(),
+        corrects,
+        total => invoice.total.to_string(),
+        about => invoice.supply.name.as_str(),
+        order => invoice.order.to_string(),
+        link => post.order_link(app, invoice.order),
+    };
+    let (to, name) = (invoice.buyer.email.as_str(), invoice.buyer.name.as_str());
+    let attachments = vec![Attachment { kind: "application/pdf", name: invoice.file(), bytes }];
+    post.send(app, Letter { id, kind: Kind::Invoice, to, name, values, attachments }).await
 }
 
 /// It is somebody's turn. Told only while the offer stands: a late mail would promise what has been passed on.

@@ -3,10 +3,16 @@
 //! | file | use cases |
 //! |---|---|
 //! | [`orders`] | place, read, list, give up |
-//! | [`worker`] | what happened elsewhere, noted in the order |
+//! | [`invoicing`] | how a seller's invoices look |
+//! | [`invoices`] | an order's invoices and credit notes, a seller's, their PDFs, a sheet of them |
+//! | [`worker`] | what happened elsewhere, noted in the order; invoices and credit notes issued |
+//! | [`document`] | an invoice on paper; only the worker carries the fonts |
 //!
 //! Rules and the kept form are in [`tessera::order`].
 
+pub mod document;
+pub mod invoices;
+pub mod invoicing;
 pub mod orders;
 pub mod worker;
 
@@ -26,6 +32,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(orders::of_event))
         .routes(routes!(orders::of_service))
         .routes(routes!(orders::of_store))
+        .routes(routes!(invoicing::read, invoicing::write))
+        .routes(routes!(invoices::one))
+        .routes(routes!(invoices::of_order))
+        .routes(routes!(invoices::of_organisation))
+        .routes(routes!(invoices::sheet))
 }
 
 /// The function that the gateway calls.

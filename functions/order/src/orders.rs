@@ -14,6 +14,7 @@ use tessera::http::{Input, Params, Path};
 use tessera::id::{BookingId, EventId, HoldId, OrderId, OrganisationId, ServiceId, StoreId};
 use tessera::identity::Action;
 use tessera::money::Money;
+use tessera::order::invoice::BillTo;
 use tessera::order::store::Link;
 use tessera::order::{Contact, Order, Reason, Refunded, State as OrderState, Status, Step};
 use tessera::page::{Page, Paging};
@@ -30,6 +31,9 @@ pub struct Place {
     quote: String,
     /// Who buys.
     contact: Contact,
+    /// What is wanted on the invoice, if the seller issues any.
+    #[serde(default)]
+    invoice: Option<BillTo>,
 }
 
 /// An order.
@@ -59,6 +63,9 @@ pub struct View {
     total: Money,
     /// Who buys.
     contact: Contact,
+    /// What was wanted on the invoice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoice: Option<BillTo>,
     /// Until when the places are kept for payment.
     #[schema(value_type = String, format = DateTime)]
     pay_until: Timestamp,
@@ -107,6 +114,7 @@ fn view(order: &Order, now: Timestamp) -> View {
         coupons,
         total,
         contact,
+        invoice: order.bill_to.clone(),
         pay_until: expires,
         booking,
         reason,
@@ -145,7 +153,9 @@ pub async fn place(
         Some(Register::Ended { .. } | Register::Lost { .. }) => return Code::HoldGone.refuse(),
         Some(Register::Confirmed { .. } | Register::Cancelled { .. }) => return Code::HoldDecided.refuse(),
     }
-    let (order, told) = Order::place(quote, input.value.contact, input.print.clone(), now)?;
+    let Place { contact, invoice, .. } = input.value;
+    invoice.as_ref().map_or(Ok(()), BillTo::check)?;
+    let (order, told) = Order::place(quote, contact, invoice, input.print.clone(), now)?;
     match app.db.put_new(order, told, now).await? {
         Put::Done(order) | Put::Existed(order) => answer(&order.value, &input.print, now),
     }

@@ -1,11 +1,18 @@
 //! What order does when it hears of something: it moves forward, or notes it. Repeats and any order end the same.
+//!
+//! Whatever becomes due of invoices and credit notes with a step is asked for in the step's own write, by a message to itself: a number
+//! that many want at once delays no order.
 
+use crate::document;
 use futures_util::future::BoxFuture;
 use tessera::app::App;
-use tessera::error::{Code, Result};
-use tessera::id::OrderId;
+use tessera::booking;
+use tessera::error::{Code, Refusal, Result};
+use tessera::id::{BookingId, OrderId};
 use tessera::message::{Envelope, Message};
+use tessera::order::invoice::{Paper, store as invoices};
 use tessera::order::{Order, Reason, Refunded, What, store};
+use tessera::payment::Provider;
 use tessera::queue::Job;
 
 /// One message.
@@ -14,7 +21,8 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
         let now = app.clock.now();
         match &envelope.message {
             Message::BookingConfirmed { booking, order } => {
-                change(app, *order, |order| order.confirm(*booking, now)).await
+                let invoiced = invoiced(app, *order, *booking).await?;
+                change(app, *order, |order| order.confirm(*booking, invoiced, now)).await
             }
             Message::BookingMoved { from, to, order } => {
                 change(app, *order, |order| order.moved(*from, *to)).await
@@ -48,7 +56,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::EntryIssued { order, .. } => {
                 change(app, *order, |order| order.note(What::TicketsIssued, now)).await
             }
+            Message::InvoiceDue { order, refund } => issue(app, Paper::asked(*order, *refund)).await,
             Message::AccountCodeRequested { .. }
+            | Message::InvoiceIssued { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
             | Message::StockMoved { .. }
@@ -77,6 +87,37 @@ pub fn tick<'a>(_: &'a App, job: &'a Job) -> BoxFuture<'a, Result<()>> {
 
 async fn change(app: &App, id: OrderId, rule: impl Fn(&Order) -> Option<Order> + Send + Sync) -> Result<()> {
     let order = store::order(&app.db, id).await?;
-    app.db.change(order, app.clock.now(), |order| Ok(rule(order).map(|next| (next, Vec::new())))).await?;
+    let step = |order: &Order| {
+        rule(order).map(|next| {
+            let told = next.newly_due(order);
+            (next, told)
+        })
+    };
+    app.db.change(order, app.clock.now(), |order| Ok(step(order))).await?;
     Ok(())
+}
+
+/// With whom the payment is that an order was sold for, if it costs something and its seller issues invoices.
+async fn invoiced(app: &App, order: OrderId, booking: BookingId) -> Result<Option<Provider>> {
+    let quote = store::order(&app.db, order).await?.value.quote;
+    if quote.total.is_zero() || invoices::invoicing(&app.db, quote.organisation).await?.is_none() {
+        return Ok(None);
+    }
+    Ok(booking::store::booking(&app.db, booking).await?.1.paid_by)
+}
+
+/// The document first, under its number; its PDF; and last the note that tells. Repeating it finds the document and draws it again.
+async fn issue(app: &App, paper: Paper) -> Result<()> {
+    let now = app.clock.now();
+    let invoice = match invoices::issue(&app.db, paper, now).await {
+        Ok(Some(invoice)) => invoice,
+        Ok(None) => return Ok(()),
+        Err(Refusal { code: Code::Busy, .. }) => return invoices::ask_again(&app.db, paper, now).await,
+        Err(refusal) => return Err(refusal),
+    };
+    let id = invoice.id;
+    let draw = tokio::task::spawn_blocking(move || document::pdf(&invoice));
+    let pdf = draw.await.map_err(|error| Code::Internal.caused_by(error))??;
+    app.blobs.put(&invoices::document(id), "application/pdf", pdf).await?;
+    invoices::drawn(&app.db, id, now).await
 }

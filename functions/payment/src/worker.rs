@@ -68,6 +68,8 @@ fn work<'a>(
             | Message::EventCancelled { .. }
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
+            | Message::InvoiceDue { .. }
+            | Message::InvoiceIssued { .. }
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
             | Message::BookingEventCancelling { .. }

@@ -32,6 +32,8 @@ pub enum Kind {
     Declined,
     /// The seller gave money back.
     Refund,
+    /// An invoice or a credit note.
+    Invoice,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::Approved => "approved",
             Self::Declined => "declined",
             Self::Refund => "refund",
+            Self::Invoice => "invoice",
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Orders: what a buyer asked to buy, from the quote to the tickets. States go forward only.
 //!
 //! An order that is not paid in time needs no write to expire: it is *pending*, its hold is over, and it reads as
-//! expired. Should its money still arrive, the register decides whether it gets its places. [`store`] has the kept form.
+//! expired. Should its money still arrive, the register decides whether it gets its places. [`store`] has the kept form, [`invoice`]
+//! the papers that a sale needs.
 
+pub mod invoice;
 pub mod store;
 
 use crate::booking::Quote;
@@ -10,7 +12,9 @@ use crate::error::{Code, Result};
 use crate::id::{BookingId, OrderId, RefundId};
 use crate::message::Message;
 use crate::money::Money;
+use crate::payment::Provider;
 use crate::text::{Email, Text};
+use invoice::BillTo;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +132,12 @@ pub struct Order {
     pub quote: Quote,
     /// Who buys.
     pub contact: Contact,
+    /// What its buyer wants on the invoice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill_to: Option<BillTo>,
+    /// With whom the payment is that its invoice is for; nothing if its seller issued none when it was sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoiced: Option<Provider>,
     /// Where it stands.
     pub state: State,
     /// What happened.
@@ -147,6 +157,7 @@ impl Order {
     pub fn place(
         quote: Quote,
         contact: Contact,
+        bill_to: Option<BillTo>,
         print: String,
         now: Timestamp,
     ) -> Result<(Self, Vec<Message>)> {
@@ -156,8 +167,8 @@ impl Order {
         let id = OrderId::from_uuid(quote.hold.uuid());
         let free = quote.total.is_zero();
         let history = vec![Step { what: What::Placed, at: now }];
-        let (state, refunds) = (State::Pending, Vec::new());
-        let order = Self { id, quote, contact, state, history, refunds, print };
+        let (state, refunds, invoiced) = (State::Pending, Vec::new(), None);
+        let order = Self { id, quote, contact, bill_to, invoiced, state, history, refunds, print };
         Ok((order, if free { vec![Message::OrderFreePlaced { order: id }] } else { Vec::new() }))
     }
 
@@ -202,11 +213,18 @@ impl Order {
         next
     }
 
-    /// The places are sold. An order that was cancelled meanwhile stays cancelled; its booking is cancelled after it.
+    /// The places are sold, for the payment with this provider if its seller issues invoices. An order that was cancelled meanwhile
+    /// stays cancelled; its booking is cancelled after it. It was sold all the same: what is kept of the money needs an invoice.
     #[must_use]
-    pub fn confirm(&self, booking: BookingId, now: Timestamp) -> Option<Self> {
+    pub fn confirm(&self, booking: BookingId, invoiced: Option<Provider>, now: Timestamp) -> Option<Self> {
         match self.state {
-            State::Pending => Some(self.step(State::Confirmed { booking, at: now }, What::Confirmed, now)),
+            State::Pending => {
+                let next = self.step(State::Confirmed { booking, at: now }, What::Confirmed, now);
+                Some(Self { invoiced, ..next })
+            }
+            State::Cancelled { .. } if self.invoiced.is_none() && invoiced.is_some() => {
+                Some(Self { invoiced, ..self.clone() })
+            }
             State::Confirmed { .. } | State::Cancelled { .. } => None,
         }
     }
@@ -317,16 +335,19 @@ pub(crate) mod tests {
     }
 
     fn order(amount: i64) -> Order {
-        Order::place(quote(amount), contact(), String::new(), at(0)).unwrap().0
+        Order::place(quote(amount), contact(), None, String::new(), at(0)).unwrap().0
     }
 
     #[test]
     fn a_quote_makes_one_order_until_its_time_is_over() {
-        let (order, told) = Order::place(quote(2500), contact(), String::new(), at(599)).unwrap();
+        let (order, told) = Order::place(quote(2500), contact(), None, String::new(), at(599)).unwrap();
         assert_eq!((order.id.uuid(), told), (order.quote.hold.uuid(), vec![]));
-        let (free, told) = Order::place(quote(0), contact(), String::new(), at(0)).unwrap();
+        let (free, told) = Order::place(quote(0), contact(), None, String::new(), at(0)).unwrap();
         assert_eq!(told, [Message::OrderFreePlaced { order: free.id }]);
-        assert_eq!(Order::place(quote(0), contact(), String::new(), at(600)).unwrap_err(), Code::HoldGone);
+        assert_eq!(
+            Order::place(quote(0), contact(), None, String::new(), at(600)).unwrap_err(),
+            Code::HoldGone
+        );
     }
 
     /// Every state × every transition.
@@ -334,11 +355,14 @@ pub(crate) mod tests {
     fn the_grid_of_an_order() {
         let booking = BookingId::derive(&["b"]);
         let pending = order(2500);
-        let confirmed = pending.confirm(booking, at(1)).unwrap();
+        let confirmed = pending.confirm(booking, None, at(1)).unwrap();
         let cancelled = pending.end(Reason::PlacesGone, at(1)).unwrap();
         assert_eq!(confirmed.state, State::Confirmed { booking, at: at(1) });
-        assert_eq!(confirmed.confirm(booking, at(2)), None);
-        assert_eq!(cancelled.confirm(booking, at(2)), None, "cancelled stays cancelled");
+        assert_eq!(confirmed.confirm(booking, Some(Provider::Stripe), at(2)), None);
+        assert_eq!(cancelled.confirm(booking, None, at(2)), None, "cancelled stays cancelled");
+        let sold = cancelled.confirm(booking, Some(Provider::Stripe), at(2)).unwrap();
+        assert_eq!((sold.state, sold.invoiced), (cancelled.state, Some(Provider::Stripe)));
+        assert_eq!(sold.confirm(booking, Some(Provider::Stripe), at(3)), None);
 
         assert_eq!(
             pending.end(Reason::Buyer, at(2)).unwrap().state,
@@ -367,7 +391,7 @@ pub(crate) mod tests {
         assert!(pending.may_pay(at(599)).is_ok());
         assert_eq!(pending.may_pay(at(600)).unwrap_err(), Code::HoldGone);
         assert_eq!(order(0).may_pay(at(0)).unwrap_err(), Code::WrongState);
-        let confirmed = pending.confirm(BookingId::derive(&["b"]), at(1)).unwrap();
+        let confirmed = pending.confirm(BookingId::derive(&["b"]), None, at(1)).unwrap();
         assert_eq!(confirmed.may_pay(at(2)).unwrap_err(), Code::WrongState);
         assert_eq!(pending.end(Reason::Buyer, at(1)).unwrap().may_pay(at(2)).unwrap_err(), Code::WrongState);
     }
