@@ -3,7 +3,7 @@
 //! | module | what it checks | how |
 //! |---|---|---|
 //! | [`model`] | the design: every interleaving of store calls, crashes and repeated messages, in small worlds | stateright visits every state |
-//! | [`line`], [`moving`], [`stock`] | the waitlist's hand-over, the moving of a booking, stock that settles, as [`replay`] runs them | the same |
+//! | [`line`], [`moving`], [`stock`], [`numbering`] | the waitlist's hand-over, the moving of a booking, stock that settles, numbers of invoices, as [`replay`] runs them | the same |
 //! | [`histories`] | the engine itself on a local home | recorded histories are checked for linearizability |
 //! | [`simulate`] | what a sale at 20,000 requests a second costs | a simulation of discrete events, with the real lane-choosing code |
 //!
@@ -22,6 +22,7 @@ pub mod histories;
 pub mod line;
 pub mod model;
 pub mod moving;
+pub mod numbering;
 pub mod replay;
 pub mod simulate;
 pub mod stock;

@@ -1,7 +1,7 @@
 //! Runs the proofs and prints what was checked.
 
 use clap::{Parser, Subcommand};
-use tessera_proof::{Size, histories, line, model, moving, replay, simulate, stock};
+use tessera_proof::{Size, histories, line, model, moving, numbering, replay, simulate, stock};
 
 #[derive(Parser)]
 #[command(about = "Proofs of the capacity engine")]
@@ -17,7 +17,7 @@ struct Arguments {
 enum Proof {
     /// Check the design in every interleaving of small worlds.
     Model,
-    /// Check the waitlist's hand-over, the moving of a booking, and stock that settles.
+    /// Check the waitlist's hand-over, the moving of a booking, stock that settles, and numbers of invoices.
     Line,
     /// Check recorded histories of the engine for linearizability.
     Histories,
@@ -33,7 +33,8 @@ fn main() -> std::process::ExitCode {
             let line = replay::print::<line::Scenario>(size);
             let moving = replay::print::<moving::Scenario>(size);
             let stock = replay::print::<stock::Scenario>(size);
-            line && moving && stock
+            let numbering = replay::print::<numbering::Scenario>(size);
+            line && moving && stock && numbering
         }
         Proof::Histories => histories::print(size),
         Proof::Simulate => simulate::print(size),
