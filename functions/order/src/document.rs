@@ -3,7 +3,6 @@
 use jiff::tz::TimeZone;
 use tessera::error::{Code, Result};
 use tessera::money::Money;
-use tessera::order::invoice::language::Language;
 use tessera::order::invoice::{Invoice, InvoiceLine, Kind};
 use tessera_paper as paper;
 
@@ -131,13 +130,14 @@ fn written(invoice: &Invoice, line: &InvoiceLine) -> Result<Written> {
     })
 }
 
-/// What it was of, when, and which seats.
+/// When, what it was of, and which seats. The date goes first: it is in the document's language, so that a line that is read from the
+/// right is set from the right, whatever letters the name is in.
 fn detail(invoice: &Invoice, line: &InvoiceLine) -> Result<Option<String>> {
-    let (language, supply): (Language, _) = (invoice.language, &invoice.supply);
+    let (language, supply) = (invoice.language, &invoice.supply);
     if line.fee {
         return Ok(None);
     }
-    let mut parts = vec![supply.name.clone()];
+    let mut parts = Vec::new();
     match line.slot {
         Some(slot) => {
             let zone = TimeZone::get(&supply.zone).map_err(|error| Code::Internal.caused_by(error))?;
@@ -147,6 +147,7 @@ fn detail(invoice: &Invoice, line: &InvoiceLine) -> Result<Option<String>> {
         }
         None => parts.extend(supply.date.map(|date| language.date(date))),
     }
+    parts.push(supply.name.clone());
     if !line.seats.is_empty() {
         parts.push(line.seats.join(", "));
     }
@@ -157,4 +158,54 @@ fn detail(invoice: &Invoice, line: &InvoiceLine) -> Result<Option<String>> {
 fn title(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn sample(language: &str, slot: bool) -> Invoice {
+        let inr = |amount: i64| json!({"amount": amount, "currency": "INR"});
+        let starts = json!({"starts": "2027-06-21T08:00:00Z", "ends": "2027-06-21T09:00:00Z"});
+        let id = "06f5k2v8s1xg4w7m3q9c0hrtbn";
+        let tax = json!({"name": "VAT", "percent": "8.875", "included": true, "amount": inr(1)});
+        let mut line = json!({"name": "Stalls", "seats": ["Stalls A-12", "Stalls A-13"], "quantity": 2,
+            "unit": inr(12_345_678), "amount": inr(24_691_356), "discount": inr(100_000), "tax": tax});
+        if slot {
+            line["slot"] = starts;
+        }
+        let invoice = json!({"id": format!("inv_{id}"), "kind": {"is": "invoice"}, "number": "2027-00017",
+            "sequence": 17, "issued": "2027-03-01T23:30:00Z", "zone": "Europe/Berlin", "language": language,
+            "organisation": format!("org_{id}"), "order": format!("ord_{id}"),
+            "seller": {"name": "Kulturhaus GmbH", "address": ["Hof 1"], "country": "DE"},
+            "buyer": {"name": "Ada", "email": "ada@example.org"},
+            "supply": {"name": "Midsummer", "date": "2027-06-21", "zone": "Europe/Berlin"},
+            "lines": [line], "total": inr(24_591_356), "provider": "stripe"});
+        serde_json::from_value(invoice).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_written_in_the_buyers_language() {
+        let of = |language: &str, slot| {
+            let invoice = sample(language, slot);
+            written(&invoice, &invoice.lines[0]).unwrap()
+        };
+        let german = of("de", false);
+        assert_eq!((german.unit.as_str(), german.rate.as_str()), ("123.456,78 INR", "8,875 %"));
+        assert_eq!(german.discount.as_deref(), Some("−1.000,00 INR"));
+        assert_eq!(german.detail.as_deref(), Some("21. Juni 2027 · Midsummer · Stalls A-12, Stalls A-13"));
+        assert_eq!(of("hi", false).amount, "2,46,913.56 INR");
+        let arabic = of("ar", true).detail.unwrap();
+        assert!(arabic.starts_with("21 يونيو 2027, 10:00–11:00 · Midsummer"), "{arabic}");
+    }
+
+    #[test]
+    fn every_language_can_be_drawn_and_the_same_again_is_the_same() {
+        for language in ["en", "de", "hi", "ar"] {
+            let invoice = sample(language, false);
+            let drawn = pdf(&invoice).unwrap();
+            assert!(drawn.starts_with(b"%PDF-") && drawn == pdf(&invoice).unwrap(), "{language}");
+        }
+    }
 }
