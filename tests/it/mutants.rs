@@ -410,6 +410,13 @@ async fn sale(world: &World) {
     let offer = world.offer(&organiser, &event, json!({"capacity": 60, "per_buyer": 5})).await;
     let read = format!("/v1/organisations/{}/events/{event}", organiser.organisation);
     let header = |answer: &Answer| answer.header("etag").to_owned();
+    // Its seller issues invoices; how they look is written twice.
+    let invoicing = format!("/v1/organisations/{}/invoicing", organiser.organisation);
+    for prefix in ["A-", "B-"] {
+        let seller = json!({"name": "Hall", "address": ["1"], "country": "DE"});
+        let settings = json!({"seller": seller, "prefix": prefix});
+        edit(world, &organiser.token, &invoicing, &invoicing, &settings, header).await;
+    }
     let details = json!({"name": "Midsummer", "city": "Berlin", "venue": "Hall", "starts": starts});
     edit(world, &organiser.token, &read, &format!("/v1/events/{event}"), &details, header).await;
     let terms = json!({"name": "Standing", "price": {"amount": 2500, "currency": "EUR"}, "per_buyer": 6});
@@ -487,6 +494,20 @@ async fn sale(world: &World) {
     assert_eq!(world.sold(&sale).await, 0);
     let payments = world.whole.stripe().payments(0, 20).unwrap();
     assert_eq!(payments.iter().map(|payment| payment.received - payment.refunded).sum::<i64>(), 0);
+    // Two were sold and paid, and all of it went back.
+    let now = world.whole.clock().now();
+    let (from, until) = (now - SignedDuration::from_hours(2), now + SignedDuration::from_hours(1));
+    let issued =
+        format!("/v1/organisations/{}/invoices?from={from}&until={until}", sale.organiser.organisation);
+    let issued = world.get(&issued).by(&sale.organiser.token).send().await.ok();
+    let numbers: Vec<_> =
+        issued["items"].as_array().unwrap().iter().map(|paper| text(&paper["number"])).collect();
+    assert_eq!(numbers, ["B-00001", "B-00002", "B-00003", "B-00004"]);
+    for (email, papers) in [("first@example.org", 2), ("kept@example.org", 2), ("late@example.org", 0)] {
+        let mails = world.mails_to(email);
+        let told = mails.iter().filter(|mail| mail.subject.contains(" B-0")).count();
+        assert_eq!(told, papers, "{email}");
+    }
     assert_eq!(world.dead_letters(), 0);
 }
 
