@@ -223,7 +223,9 @@ impl Flow for Scenario {
     fn run(&self, _: usize, task: Task, calls: &mut C<'_>) -> Result<(), Pause> {
         match task {
             Task::Issue(paper) => {
-                if let Some(invoice) = paper.checked_sub(NOTES).filter(|_| self.has(Rule::InvoiceFirst)) {
+                if let Some(invoice) = paper.checked_sub(NOTES).filter(|_| self.has(Rule::InvoiceFirst))
+                    && !Self::look(calls, invoice, None)?.0
+                {
                     self.numbered(calls, invoice)?;
                 }
                 self.numbered(calls, paper)

@@ -207,7 +207,10 @@ async fn draft(db: &Db, paper: Paper) -> Result<Option<Draft>> {
 /// `busy` after [`TRIES`] lost races; the store's own.
 pub async fn issue(db: &Db, paper: Paper, now: Timestamp) -> Result<Option<Invoice>> {
     if let Paper::CreditNote { order, .. } = paper {
-        numbered(db, Paper::Invoice { order }, now).await?;
+        let invoice = Paper::Invoice { order };
+        if db.get::<Invoice>(&key(invoice.id())).await?.is_none() {
+            numbered(db, invoice, now).await?;
+        }
     }
     numbered(db, paper, now).await
 }

@@ -209,7 +209,7 @@ proptest! {
         prop_assert_eq!((gross, invoice.total), (order.quote.total.amount, order.quote.total));
         let mut payment = Payment::new(&order, Provider::Stripe, at(0));
         let amount = payment.amount;
-        for fact in [Fact::Authorized { amount }, Fact::Captured] {
+        for fact in [Fact::Authorized { amount, charge: None }, Fact::Captured { charge: None }] {
             payment = payment.learn(&fact, at(1)).unwrap().unwrap().0;
         }
         for (n, share) in shares.into_iter().chain([i64::MAX]).enumerate() {
