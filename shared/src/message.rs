@@ -145,6 +145,40 @@ pub enum Message {
         /// Its order.
         order: OrderId,
     },
+    /// A buyer promised to transfer the money, or to bring it: the places are to be reserved.
+    #[serde(rename = "payment.promised.v1")]
+    PaymentPromised {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+        /// Until when it is waited for.
+        until: Timestamp,
+    },
+    /// What was promised is here, in time.
+    #[serde(rename = "payment.received.v1")]
+    PaymentReceived {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+    },
+    /// Money of a promised payment was seen to come or to go.
+    #[serde(rename = "payment.receipt_noted.v1")]
+    ReceiptNoted {
+        /// The payment.
+        payment: PaymentId,
+        /// The receipt's id.
+        receipt: String,
+    },
+    /// What was promised is due soon.
+    #[serde(rename = "payment.reminder_due.v1")]
+    PaymentReminderDue {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+    },
     /// The money is ours.
     #[serde(rename = "payment.captured.v1")]
     PaymentCaptured {
@@ -262,6 +296,16 @@ pub enum Message {
         /// Its order.
         order: OrderId,
     },
+    /// The places are kept for money that was promised: sold, but without tickets until it is here.
+    #[serde(rename = "booking.reserved.v1")]
+    BookingReserved {
+        /// The booking.
+        booking: BookingId,
+        /// Its order.
+        order: OrderId,
+        /// Until when it is waited for.
+        until: Timestamp,
+    },
     /// The places were gone when the money came: the order must end and the money go back.
     #[serde(rename = "booking.lost.v1")]
     BookingLost {
@@ -314,6 +358,7 @@ impl Message {
             | Self::WaitlistOffered { .. }
             | Self::ApplicationDecided { .. }
             | Self::InvoiceIssued { .. }
+            | Self::PaymentReminderDue { .. }
             | Self::MailingContinued { .. } => &[Queue::Notification],
             Self::EventPublished { .. }
             | Self::ProductShelved { .. }
@@ -321,17 +366,22 @@ impl Message {
             | Self::EventCancelled { .. }
             | Self::OrderFreePlaced { .. }
             | Self::OrderCancelled { .. }
+            | Self::PaymentReceived { .. }
             | Self::WaitlistJoined { .. }
             | Self::WaitlistLeft { .. }
             | Self::BookingEventCancelling { .. } => &[Queue::Booking],
-            Self::PaymentAuthorized { .. } => &[Queue::Booking, Queue::Payment],
+            Self::PaymentAuthorized { .. } | Self::PaymentPromised { .. } => {
+                &[Queue::Booking, Queue::Payment]
+            }
             Self::PaymentVoided { .. } => &[Queue::Booking, Queue::Order],
             Self::PaymentRefunded { .. } | Self::InvoiceDue { .. } => &[Queue::Order],
             Self::PaymentCaptured { .. } | Self::RefundFailed { .. } => &[Queue::Order, Queue::Payment],
-            Self::RefundDue { .. } => &[Queue::Payment],
+            Self::RefundDue { .. } | Self::ReceiptNoted { .. } => &[Queue::Payment],
             Self::RefundDone { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],
             Self::BookingConfirmed { .. } => &[Queue::Order, Queue::Payment, Queue::Entry],
-            Self::BookingLost { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],
+            Self::BookingReserved { .. } | Self::BookingLost { .. } => {
+                &[Queue::Order, Queue::Payment, Queue::Notification]
+            }
             Self::BookingCancelled { .. } => {
                 &[Queue::Booking, Queue::Order, Queue::Payment, Queue::Entry, Queue::Notification]
             }

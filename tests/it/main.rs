@@ -38,5 +38,6 @@ mod security;
 mod stock;
 mod support;
 mod tidy;
+mod transfer;
 mod vendor;
 mod waitlist;

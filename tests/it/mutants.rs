@@ -749,6 +749,68 @@ async fn wait(world: &World) {
     insist(async || world.delete(&room).by(&token).send().await).await;
 }
 
+/// Money that people move: told in two parts; and never, so that the places go back, and then all at once, which goes back too.
+async fn promise(world: &World) {
+    let sale = world.sale(3, json!({})).await;
+    let means = format!("/v1/organisations/{}/means", sale.organiser.organisation);
+    let header = |answer: &Answer| answer.header("etag").to_owned();
+    for holder in ["Hal", "Hall"] {
+        let account = json!({"holder": holder, "iban": "DE89370400440532013000"});
+        let terms = json!({"within": 24, "remind": 12});
+        let body = json!({"transfer": {"account": account, "terms": terms}});
+        edit(world, &sale.organiser.token, &means, &means, &body, header).await;
+    }
+    let reserve = async |email: &str| {
+        let held = world.hold(&sale, 1).await;
+        let order = world.order(&held, email).await;
+        let path = format!("/v1/orders/{}/payments", text(&order["id"]));
+        let open =
+            async || world.post(&path).by(&held.token).json(json!({"provider": "transfer"})).send().await;
+        let payment = insist(open).await;
+        world.settle().await;
+        assert_eq!(world.read_order(&held, &order).await["status"], "reserved");
+        (held, order, payment)
+    };
+    let tell = async |payment: &Value, key: &str, amount: i64| {
+        let path = format!("/v1/payments/{}/receipts", text(&payment["id"]));
+        let (token, receipt) =
+            (signed_in(world).await, json!({"amount": {"amount": amount, "currency": "EUR"}}));
+        let told =
+            insist(async || world.post(&path).by(&token).key(key).json(receipt.clone()).send().await).await;
+        world.settle().await;
+        told
+    };
+    let (held, order, payment) = reserve("kept@example.org").await;
+    tell(&payment, "one", 1000).await;
+    assert_eq!(tell(&payment, "two", 1500).await["promise"]["received"]["amount"], 2500);
+    assert_eq!(world.read_order(&held, &order).await["status"], "confirmed");
+    assert_eq!(world.tickets(&held, &order).await.len(), 1);
+    let (_, _, broken) = reserve("broken@example.org").await;
+    for hours in [13, 12] {
+        world.advance(SignedDuration::from_hours(hours)).await;
+        world.settle().await;
+    }
+    let reminders = world.mails_to("broken@example.org");
+    assert_eq!(reminders.iter().filter(|mail| mail.subject.starts_with("Still")).count(), 1);
+    assert_eq!(world.left(&sale).await, 2);
+    let late = tell(&broken, "late", 2500).await;
+    assert_eq!(late["status"], "captured");
+    let (token, path) = (signed_in(world).await, format!("/v1/payments/{}", text(&broken["id"])));
+    let refund = text(&world.get(&path).by(&token).send().await.ok()["refunds"][0]["id"]);
+    let made = format!("{path}/refunds/{refund}/made");
+    insist(async || world.post(&made).by(&token).send().await).await;
+    world.settle().await;
+    assert_eq!(world.get(&path).by(&token).send().await.ok()["status"], "refunded");
+    let now = world.whole.clock().now();
+    let (from, until) = (now - SignedDuration::from_hours(48), now + SignedDuration::from_hours(1));
+    let ledger =
+        format!("/v1/organisations/{}/ledger?from={from}&until={until}", sale.organiser.organisation);
+    let books = world.get(&ledger).by(&token).send().await.ok();
+    // Three receipts, two payments, a refund.
+    assert_eq!(books["items"].as_array().unwrap().len(), 6);
+    assert_eq!(world.dead_letters(), 0);
+}
+
 /// A studio: its service and package written and rewritten, a time held, booked, moved, fought for, cancelled.
 async fn studio(world: &World) {
     let vendor = world.organiser("organiser").await;
@@ -947,7 +1009,8 @@ async fn shop(world: &World) {
     assert_eq!(world.dead_letters(), 0);
 }
 
-const STORIES: [&str; 9] = ["people", "sale", "rush", "crowd", "hall", "line", "wait", "studio", "shop"];
+const STORIES: [&str; 10] =
+    ["people", "sale", "rush", "crowd", "hall", "line", "wait", "studio", "shop", "promise"];
 
 /// Tells a story until its end or until something is wrong with it; what that was is the answer.
 async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
@@ -964,6 +1027,7 @@ async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
             "wait" => wait(&world).await,
             "studio" => studio(&world).await,
             "shop" => shop(&world).await,
+            "promise" => promise(&world).await,
             _ => rush(&world).await,
         }
     };

@@ -216,6 +216,45 @@ async fn a_booking_moves_in_one_step_and_nobody_else_gets_either_time_meanwhile(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_time_that_is_not_paid_yet_moves_and_its_money_finds_it() {
+    let world = World::new().await;
+    let studio = Studio::open(&world, json!({}), 60).await;
+    let means = json!({"cash": {"place": "At the studio.", "terms": {"within": 720}}});
+    let path = format!("/v1/organisations/{}/means", studio.vendor.organisation);
+    world.put(&path).by(&studio.vendor.token).header("If-Match", "\"v0\"").json(means).send().await.ok();
+    let (ten, two) = (studio.at(&world, 4, 1), studio.at(&world, 4, 5));
+    let hold = studio.hold(&world, ten).await.ok();
+    let held = Held { token: text(&hold["guest_token"]), hold };
+    let order = world.order(&held, "cash@example.org").await;
+    let path = format!("/v1/orders/{}/payments", text(&order["id"]));
+    let payment = world.post(&path).by(&held.token).json(json!({"provider": "cash"})).send().await.ok();
+    assert_eq!(payment["promise"]["due"], ten.to_string(), "it is due when it begins");
+    world.settle().await;
+    let order = world.read_order(&held, &order).await;
+    let path = format!("/v1/bookings/{}/reschedule", text(&order["booking"]));
+    let new = world.post("/v1/holds").by(&held.token).key(&uuid()).json(studio.basket(two)).send().await.ok();
+    let moved = json!({"quote": new["quote"]});
+    let moved = world.post(&path).by(&held.token).json(moved).send().await.ok();
+    assert_eq!((&moved["status"], moved["id"] != order["booking"]), (&json!("reserved"), true));
+    world.settle().await;
+    let order = world.read_order(&held, &order).await;
+    assert_eq!((&order["status"], &order["booking"]), (&json!("reserved"), &moved["id"]));
+    let path = format!("/v1/payments/{}/receipts", text(&payment["id"]));
+    let all = json!({"amount": payment["amount"]});
+    world.post(&path).by(&studio.vendor.token).key("all").json(all).send().await.ok();
+    world.settle().await;
+    let order = world.read_order(&held, &order).await;
+    assert_eq!((&order["status"], &order["booking"]), (&json!("confirmed"), &moved["id"]));
+    let booking =
+        world.get(&format!("/v1/bookings/{}", text(&moved["id"]))).by(&held.token).send().await.ok();
+    assert_eq!(
+        (&booking["status"], &booking["lines"][0]["slot"]["starts"]),
+        (&json!("confirmed"), &json!(two.to_string()))
+    );
+    assert_eq!(world.dead_letters(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_booking_stays_where_it_is_when_the_new_time_is_not_to_be_had() {
     let world = World::new().await;
     let weekend = json!({"prices": [{"name": "evening", "from": "17:00:00", "percent": 50}]});

@@ -21,6 +21,8 @@ use tessera::page::{Page, Paging};
 #[serde(rename_all = "snake_case")]
 #[schema(as = BookingStatus)]
 pub enum Status {
+    /// The places are kept for money that was promised.
+    Reserved,
     /// The places are sold.
     Confirmed,
     /// They were given back.
@@ -62,9 +64,10 @@ pub struct View {
 fn view(register: &Register) -> Option<View> {
     let (booking, status, cancelled) = match register {
         Register::Ended { .. } | Register::Lost { .. } => return None,
+        Register::Confirmed { booking } if booking.awaits.is_some() => (booking, Status::Reserved, None),
         Register::Confirmed { booking } => (booking, Status::Confirmed, None),
         Register::Cancelled { booking, by, back, at } => {
-            let back = Some(back.unwrap_or(booking.total)).filter(|_| *by != By::Moved);
+            let back = Some(back.unwrap_or_else(|| paid(booking))).filter(|_| *by != By::Moved);
             (booking, Status::Cancelled, Some((*by, *at, back)))
         }
     };
@@ -197,6 +200,12 @@ async fn starts(app: &App, booking: &Booking) -> Result<Timestamp> {
     }
 }
 
+/// What was paid for it, as far as it matters here: money that was promised comes all at once.
+fn paid(booking: &Booking) -> Money {
+    let amount = if booking.awaits.is_some() { 0 } else { booking.total.amount };
+    Money { amount, ..booking.total }
+}
+
 /// How much of the money goes back if it is cancelled now by these, if it is not all of it.
 fn back(booking: &Booking, by: By, starts: Timestamp, now: Timestamp) -> Option<Money> {
     let back = match by {
@@ -230,7 +239,8 @@ pub async fn cancellation(
     }
     let starts = starts(&app, &booking).await?;
     may_cancel(by, starts, now)?;
-    Ok(Json(Cancellation { back: back(&booking, by, starts, now).unwrap_or(booking.total) }))
+    let back = back(&booking, by, starts, now).filter(|_| booking.awaits.is_none());
+    Ok(Json(Cancellation { back: back.unwrap_or_else(|| paid(&booking)) }))
 }
 
 /// Cancel a booking: its places go back on sale, its tickets admit nobody, its money goes back: all of it, or what the policy says it was bought under if its buyer cancels. Buyers may until the

@@ -4,10 +4,10 @@ use futures_util::future::{BoxFuture, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use tessera::app::App;
-use tessera::booking::store::{self, Cancelling};
+use tessera::booking::store::{self, Cancelling, Paid};
 use tessera::booking::{By, Ending, Register, Subject, movement, proof, waitlist};
 use tessera::catalogue;
-use tessera::db::{Listing, Query};
+use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::id::{BookingId, EventId, OrderId, PaymentId, ProductId, StoreId};
 use tessera::message::{Envelope, Message};
@@ -28,11 +28,14 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
                 let known = movement::movement(&app.db, *pool, *movement).await?.ok_or(Code::NotFound)?;
                 movement::carry_out(app, known, app.clock.now()).await.map(drop)
             }
-            Message::OrderFreePlaced { order } => decide(app, *order, None).await,
+            Message::OrderFreePlaced { order } => decide(app, *order, Paid::default()).await,
             Message::PaymentAuthorized { order, payment } => {
-                let paid_by = Provider::of(*order, *payment).ok_or(Code::NotFound)?;
-                decide(app, *order, Some(paid_by)).await
+                decide(app, *order, Paid { by: Some(with(*order, *payment)?), awaits: None }).await
             }
+            Message::PaymentPromised { order, payment, until } => {
+                decide(app, *order, Paid { by: Some(with(*order, *payment)?), awaits: Some(*until) }).await
+            }
+            Message::PaymentReceived { order, payment } => received(app, *order, *payment).await,
             Message::OrderCancelled { order } => order_cancelled(app, *order).await,
             Message::PaymentVoided { order, payment } => unpaid(app, *order, *payment).await,
             Message::BookingCancelled { booking, .. } => free(app, *booking).await,
@@ -47,6 +50,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::AccountCodeRequested { .. }
             | Message::EventChanged { .. }
             | Message::InvoiceDue { .. }
+            | Message::PaymentReminderDue { .. }
+            | Message::ReceiptNoted { .. }
+            | Message::BookingReserved { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentRefunded { .. }
@@ -106,9 +112,40 @@ async fn shelve(app: &App, store: StoreId, product: ProductId) -> Result<()> {
     pool::store::open_stock(&app.db, id, subject, shelf.lanes()).await
 }
 
-async fn decide(app: &App, order: OrderId, paid_by: Option<Provider>) -> Result<()> {
+/// With whom this payment of an order is.
+fn with(order: OrderId, payment: PaymentId) -> Result<Provider> {
+    Provider::of(order, payment).ok_or_else(|| Code::NotFound.into())
+}
+
+async fn decide(app: &App, order: OrderId, paid: Paid) -> Result<()> {
     let order = order::store::order(&app.db, order).await?.value;
-    store::decide(app, &order, paid_by, app.clock.now()).await
+    store::decide(app, &order, paid, app.clock.now()).await
+}
+
+/// Money that was promised is here. It may be heard of before the promise is, and decides then.
+async fn received(app: &App, order: OrderId, payment: PaymentId) -> Result<()> {
+    let (now, paid_by) = (app.clock.now(), with(order, payment)?);
+    decide(app, order, Paid { by: Some(paid_by), awaits: None }).await?;
+    let Some(register) = settled_fate(app, order).await? else { return Ok(()) };
+    if register.value.booking().is_some_and(|booking| booking.paid_by == Some(paid_by)) {
+        app.db.change(register, now, Register::received).await?;
+    }
+    Ok(())
+}
+
+/// What became of an order, with no move of it half done.
+async fn settled_fate(app: &App, order: OrderId) -> Result<Option<Stored<Register>>> {
+    let Some(register) = store::fate_of(&app.db, order).await? else { return Ok(None) };
+    let register = store::finish_move(app, register, app.clock.now()).await?;
+    match register.value {
+        Register::Cancelled { by: By::Moved, .. } => {
+            Err(Code::Busy.caused_by("it has just been moved: once more, with what it was moved to"))
+        }
+        Register::Confirmed { .. }
+        | Register::Cancelled { .. }
+        | Register::Ended { .. }
+        | Register::Lost { .. } => Ok(Some(register)),
+    }
 }
 
 /// The buyer gave an order up. If the money was faster, the booking it made is cancelled.
@@ -134,16 +171,11 @@ async fn order_cancelled(app: &App, order: OrderId) -> Result<()> {
     Ok(())
 }
 
-/// A payment is gone. Mostly because the booking is; but an authorisation can also run out before it is captured, and then the
-/// booking it had secured ends.
+/// A payment is gone. Mostly because the booking is; but an authorisation can also run out before it is captured, or a promise be
+/// broken, and then the booking it had secured ends.
 async fn unpaid(app: &App, order: OrderId, payment: PaymentId) -> Result<()> {
-    let now = app.clock.now();
-    let Some(register) = store::fate_of(&app.db, order).await? else { return Ok(()) };
-    let register = store::finish_move(app, register, now).await?;
-    if let Register::Cancelled { by: By::Moved, .. } = register.value {
-        return Err(Code::Busy.caused_by("it has just been moved: once more, with what it was moved to"));
-    }
-    let paid_by = Provider::of(order, payment).ok_or(Code::NotFound)?;
+    let (now, paid_by) = (app.clock.now(), with(order, payment)?);
+    let Some(register) = settled_fate(app, order).await? else { return Ok(()) };
     if register.value.booking().is_some_and(|booking| booking.paid_by == Some(paid_by)) {
         app.db.change(register, now, |register| register.cancel(By::Payment, now)).await?;
     }

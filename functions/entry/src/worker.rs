@@ -33,6 +33,11 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
             | Message::InvoiceDue { .. }
+            | Message::PaymentPromised { .. }
+            | Message::PaymentReceived { .. }
+            | Message::PaymentReminderDue { .. }
+            | Message::ReceiptNoted { .. }
+            | Message::BookingReserved { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentAuthorized { .. }
             | Message::PaymentCaptured { .. }

@@ -76,7 +76,13 @@ const TEMPLATES: &[(&str, &str)] = templates!(
     "refund.txt",
     "refund.html",
     "invoice.txt",
-    "invoice.html"
+    "invoice.html",
+    "reserved.txt",
+    "reserved.html",
+    "payment_reminder.txt",
+    "payment_reminder.html",
+    "pay_to.txt",
+    "pay_to.html"
 );
 
 impl Post {

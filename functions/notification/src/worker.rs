@@ -13,16 +13,18 @@ use tessera::booking::{By, Line, Register, Subject};
 use tessera::catalogue::Details;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
-use tessera::id::{ApplicationId, BookingId, EventId, InvoiceId, MailId, OrderId, WaiterId};
+use tessera::id::{ApplicationId, BookingId, EventId, InvoiceId, MailId, OrderId, PaymentId, WaiterId};
 use tessera::message::{CodePurpose, Envelope, Message};
 use tessera::money::Money;
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
 use tessera::order::invoice::Kind as Paper;
+use tessera::payment::Payment;
+use tessera::payment::promise::{BankAccount, PayTo};
 use tessera::payment::refund::Why;
 use tessera::queue::Job;
 use tessera::retail::StoreDetails;
-use tessera::{booking, calendar, catalogue, entry, identity, notification, order, retail, vendor};
+use tessera::{booking, calendar, catalogue, entry, identity, notification, order, payment, retail, vendor};
 
 /// One message.
 pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> BoxFuture<'a, Result<()>> {
@@ -46,6 +48,14 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::RefundDone { order, amount, reason, .. } => {
                 refund(app, post, id, *order, *amount, reason.as_deref()).await
             }
+            Message::BookingReserved { booking, order, .. } => {
+                let paid_by = booking::store::booking(&app.db, *booking).await?.1.paid_by;
+                let payment = paid_by.map(|with| Payment::id_of(*order, with)).ok_or(Code::NotFound)?;
+                awaited(app, post, id, Kind::Reserved, *order, payment).await
+            }
+            Message::PaymentReminderDue { order, payment } => {
+                awaited(app, post, id, Kind::PaymentReminder, *order, *payment).await
+            }
             Message::BookingLost { order, .. } => {
                 tell(app, post, id, Kind::PlacesGone, *order, "", Vec::new()).await
             }
@@ -66,6 +76,9 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
             | Message::InvoiceDue { .. }
+            | Message::PaymentPromised { .. }
+            | Message::PaymentReceived { .. }
+            | Message::ReceiptNoted { .. }
             | Message::PaymentAuthorized { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }
@@ -220,6 +233,9 @@ async fn cancellation(app: &App, post: &Post, id: MailId, booking: BookingId, or
         Register::Cancelled { by: By::Organiser, .. } => "by the organiser",
         Register::Cancelled { by: By::Event, .. } => "because the event will not take place",
         Register::Cancelled { by: By::Moved, .. } => "because it was moved",
+        Register::Cancelled { by: By::Payment, booking, .. } if booking.awaits.is_some() => {
+            "because it was not paid in time"
+        }
         Register::Cancelled { by: By::Payment, .. } => "because the payment did not go through",
         Register::Confirmed { .. } | Register::Ended { .. } | Register::Lost { .. } => {
             return Err(Code::Internal.caused_by("told of a cancellation that is not in the register"));
@@ -233,9 +249,46 @@ async fn cancellation(app: &App, post: &Post, id: MailId, booking: BookingId, or
     };
     let about = about(app, post, &order, &occasion, why);
     let (kept, none) = (back != order.quote.total, back.is_zero());
-    let values = context! { back => back.to_string(), kept, none, ..about };
+    // What has come of a promise goes back by hand, and is told by whoever pays it back.
+    let unpaid = register.booking().is_some_and(|booking| booking.awaits.is_some());
+    let values = context! { back => back.to_string(), kept, none, unpaid, ..about };
     let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
     post.send(app, Letter { id, kind: Kind::Cancellation, to, name, values, attachments: Vec::new() }).await
+}
+
+/// How to pay what was promised. What has been paid or let go since is told by its own message.
+async fn awaited(
+    app: &App,
+    post: &Post,
+    id: MailId,
+    kind: Kind,
+    order: OrderId,
+    payment: PaymentId,
+) -> Result<()> {
+    let payment = payment::store::payment(&app.db, payment).await?.value;
+    let Some((promise, intent)) = payment.awaited().zip(payment.intent.as_ref()) else { return Ok(()) };
+    let order = order::store::order(&app.db, order).await?.value;
+    let occasion = Occasion::of(app, order.quote.subject, &order.quote.lines).await?;
+    let (account, place) = match &promise.pay {
+        PayTo::Account(BankAccount { holder, iban, bic }) => {
+            let bic = bic.as_ref().map(ToString::to_string);
+            (Some(context! { holder => holder.as_str(), iban => iban.to_string(), bic }), None)
+        }
+        PayTo::Place(place) => (None, Some(place.to_string())),
+    };
+    let (outstanding, part) = (payment.outstanding(), !payment.received().is_zero());
+    let values = context! {
+        account,
+        place,
+        part,
+        outstanding => outstanding.to_string(),
+        reference => intent.id.as_str(),
+        due => local(promise.due, &occasion.zone)?,
+        until => local(promise.until, &occasion.zone)?,
+        ..about(app, post, &order, &occasion, "")
+    };
+    let (to, name) = (order.contact.email.as_str(), order.contact.name.as_str());
+    post.send(app, Letter { id, kind, to, name, values, attachments: Vec::new() }).await
 }
 
 /// Money went back although the places stay sold.

@@ -69,7 +69,7 @@ pub struct View {
     /// Until when the places are kept for payment.
     #[schema(value_type = String, format = DateTime)]
     pay_until: Timestamp,
-    /// Once confirmed.
+    /// Once its places are sold, or reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
     booking: Option<BookingId>,
     /// Once cancelled.
@@ -98,8 +98,12 @@ fn view(order: &Order, now: Timestamp) -> View {
     let (fees, coupons) = (extras.fees, extras.discounts.into_iter().map(coupon).collect());
     let (booking, reason) = match order.state {
         OrderState::Pending => (None, None),
-        OrderState::Confirmed { booking, .. } => (Some(booking), None),
+        OrderState::Reserved { booking, .. } | OrderState::Confirmed { booking, .. } => (Some(booking), None),
         OrderState::Cancelled { reason, .. } => (None, Some(reason)),
+    };
+    let pay_until = match order.state {
+        OrderState::Reserved { until, .. } => until,
+        OrderState::Pending | OrderState::Confirmed { .. } | OrderState::Cancelled { .. } => expires,
     };
     let (id, status, contact, history) =
         (order.id, order.status(now), order.contact.clone(), order.history.clone());
@@ -115,7 +119,7 @@ fn view(order: &Order, now: Timestamp) -> View {
         total,
         contact,
         invoice: order.bill_to.clone(),
-        pay_until: expires,
+        pay_until,
         booking,
         reason,
         history,

@@ -24,6 +24,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
                 let invoiced = invoiced(app, *order, *booking).await?;
                 change(app, *order, |order| order.confirm(*booking, invoiced, now)).await
             }
+            Message::BookingReserved { booking, order, until } => {
+                change(app, *order, |order| order.reserve(*booking, *until, now)).await
+            }
             Message::BookingMoved { from, to, order } => {
                 change(app, *order, |order| order.moved(*from, *to)).await
             }
@@ -59,6 +62,10 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::InvoiceDue { order, refund } => issue(app, Paper::asked(*order, *refund)).await,
             Message::AccountCodeRequested { .. }
             | Message::InvoiceIssued { .. }
+            | Message::PaymentPromised { .. }
+            | Message::PaymentReceived { .. }
+            | Message::PaymentReminderDue { .. }
+            | Message::ReceiptNoted { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
             | Message::StockMoved { .. }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`payments`] | open a payment for an order, read it |
 //! | [`refunds`] | give some of it back, ask again, see how far an event's refunds are |
+//! | [`by_hand`] | transfers and cash: how they are paid, what is waited for, arrived, is owed |
+//! | [`statements`] | bank statements, in which transfers are found |
 //! | [`books`] | the ledger, revenue |
 //! | [`webhook`] | what the provider reports |
 //! | [`reports`] | what providers report, taken in |
@@ -15,6 +17,7 @@
 //! Rules and the kept form are in [`tessera::payment`].
 
 pub mod books;
+pub mod by_hand;
 mod call;
 pub mod payments;
 pub mod providers;
@@ -22,10 +25,12 @@ pub mod razorpay;
 pub mod reconcile;
 pub mod refunds;
 pub mod reports;
+pub mod statements;
 pub mod stripe;
 pub mod webhook;
 pub mod worker;
 
+use axum::extract::DefaultBodyLimit;
 use providers::Providers;
 use std::sync::Arc;
 use tessera::app::App;
@@ -43,6 +48,16 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(refunds::make))
         .routes(routes!(refunds::retry))
         .routes(routes!(refunds::of_event))
+        .routes(routes!(by_hand::read, by_hand::write))
+        .routes(routes!(by_hand::tell))
+        .routes(routes!(by_hand::refund_made))
+        .routes(routes!(by_hand::list))
+        .routes(routes!(by_hand::find))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(statements::read))
+                .layer(DefaultBodyLimit::max(statements::LARGEST)),
+        )
         .routes(routes!(books::ledger))
         .routes(routes!(books::earned))
         .routes(routes!(books::earned_csv))

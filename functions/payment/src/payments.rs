@@ -1,21 +1,25 @@
 //! Payments, as buyers see them.
 
+use crate::by_hand;
 use crate::providers::{HowToPay, Providers};
 use crate::refunds::RefundView;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tessera::app::App;
 use tessera::auth::{Buyer, MaybeBuyer};
+use tessera::db::Key;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Params, Path};
 use tessera::id::{OrderId, PaymentId};
 use tessera::identity::Action;
 use tessera::money::Money;
-use tessera::order;
 use tessera::order::store::Link;
+use tessera::order::{self, Order};
+use tessera::payment::promise::{PayTo, PaymentMeans, Promise, Receipt};
 use tessera::payment::store::Known;
 use tessera::payment::{Payment, Provider, Status, store};
 use tessera::price::Part;
@@ -56,9 +60,51 @@ pub struct View {
     /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     declined: Option<String>,
+    /// What was promised, of transfers and cash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promise: Option<PromiseView>,
+    /// What was seen to arrive of it, for the seller.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    receipts: Vec<Receipt>,
     /// What is needed to pay, while it is open.
     #[serde(flatten)]
     how: HowToPay,
+}
+
+/// What was promised.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Promise)]
+pub struct PromiseView {
+    /// Where it is to be paid.
+    to: PayTo,
+    /// What is to be written into the transfer, or said at the counter.
+    #[schema(example = "TS-7Q2K-94MX-3")]
+    reference: String,
+    /// Until when it is to be paid.
+    #[schema(value_type = String, format = DateTime)]
+    due: Timestamp,
+    /// Until when the places are kept.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// What has arrived.
+    received: Money,
+    /// What is to go back because it was more than the amount, or came too late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    surplus: Option<Money>,
+}
+
+impl PromiseView {
+    fn of(payment: &Payment) -> Option<Self> {
+        let Promise { pay, due, until, .. } = payment.promise.clone()?;
+        let reference = payment.intent.as_ref()?.id.clone();
+        let surplus = Some(payment.surplus()).filter(|surplus| !surplus.is_zero());
+        Some(Self { to: pay, reference, due, until, received: payment.received(), surplus })
+    }
+}
+
+/// A payment as its seller sees it.
+pub(crate) fn seen(payment: &Payment, providers: &Providers) -> View {
+    View { receipts: payment.receipts.clone(), ..view(payment, providers, None) }
 }
 
 /// The view of a payment; for whoever may pay it, with what is needed to pay.
@@ -66,7 +112,9 @@ fn view(payment: &Payment, providers: &Providers, return_url: Option<&str>) -> V
     let (status, captured) = (payment.status(), payment.remaining());
     let payable = payment.intent.as_ref().filter(|_| status == Status::Open);
     let remaining = match status {
-        Status::Open | Status::Authorized | Status::Voided => Money { amount: 0, ..captured },
+        Status::Open | Status::Authorized | Status::Promised | Status::Voided => {
+            Money { amount: 0, ..captured }
+        }
         Status::Captured | Status::PartlyRefunded | Status::Refunded => captured,
     };
     View {
@@ -80,6 +128,8 @@ fn view(payment: &Payment, providers: &Providers, return_url: Option<&str>) -> V
         parts: payment.parts.clone(),
         refunds: payment.refunds.iter().map(RefundView::new).collect(),
         declined: payment.declined.clone(),
+        promise: PromiseView::of(payment),
+        receipts: Vec::new(),
         how: payable.map(|intent| providers.how_to_pay(payment, intent, return_url)).unwrap_or_default(),
     }
 }
@@ -100,8 +150,19 @@ pub async fn open(
     let (Open { provider, return_url }, now) = (input.value, app.clock.now());
     check(return_url.as_deref())?;
     let order = app.order_for(id, caller, &link).await?.value;
-    order.may_pay(now)?;
     let new = Payment::new(&order, provider, now);
+    if provider.is_by_hand() {
+        // Promised before: the order waits for it, and opens nothing else.
+        if let Some(known) = app.db.get::<Payment>(&Key::new(new.id, "-")).await?
+            && known.value.promise.is_some()
+        {
+            return Ok((StatusCode::CREATED, Json(view(&known.value, &providers, None))));
+        }
+        order.may_pay(now)?;
+        let payment = promise(&app, &order, new, now).await?;
+        return Ok((StatusCode::CREATED, Json(view(&payment, &providers, None))));
+    }
+    order.may_pay(now)?;
     let payment = app.db.put_new(new, Vec::new(), now).await?.stored();
     let payment = match payment.value.intent {
         Some(_) => payment,
@@ -120,6 +181,17 @@ pub async fn open(
         }
     };
     Ok((StatusCode::CREATED, Json(view(&payment.value, &providers, return_url.as_deref()))))
+}
+
+/// Promises a payment that no provider moves, under a reference of its own.
+async fn promise(app: &App, order: &Order, new: Payment, now: Timestamp) -> Result<Payment> {
+    let promise = by_hand::promise(app, order, new.provider, now).await?;
+    let intent = by_hand::reference(app, new.id, now).await?;
+    let payment = app.db.put_new(new, Vec::new(), now).await?.stored();
+    let rule = |payment: &Payment| {
+        Ok(Payment { intent: Some(intent.clone()), ..payment.clone() }.promised(promise.clone(), now))
+    };
+    Ok(app.db.change(payment, now, rule).await?.value)
 }
 
 fn check(return_url: Option<&str>) -> Result<()> {
@@ -142,11 +214,12 @@ pub async fn one(
     Path(id): Path<PaymentId>,
 ) -> Result<Json<View>> {
     let payment = store::payment(&app.db, id).await?.value;
-    if payment.buyer != caller {
-        let Buyer::Account(account) = caller else { return Code::NotFound.refuse() };
-        app.authorize(account, Action::ManageMoney, payment.organisation).await?;
+    if payment.buyer == caller {
+        return Ok(Json(view(&payment, &providers, None)));
     }
-    Ok(Json(view(&payment, &providers, None)))
+    let Buyer::Account(account) = caller else { return Code::NotFound.refuse() };
+    app.authorize(account, Action::ManageMoney, payment.organisation).await?;
+    Ok(Json(seen(&payment, &providers)))
 }
 
 /// An order's payments.
@@ -154,6 +227,8 @@ pub async fn one(
 pub struct Payments {
     /// One with each provider that was tried.
     items: Vec<View>,
+    /// With whom the order can be paid, whether or not it still can be.
+    offered: Vec<Provider>,
 }
 
 /// List an order's payments: for its buyer, whoever has its link, or whoever handles the seller's money.
@@ -167,14 +242,20 @@ pub async fn of_order(
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
 ) -> Result<Json<Payments>> {
-    if let Err(refusal) = app.order_for(id, caller, &link).await {
-        let Some(Buyer::Account(account)) = caller else { return Err(refusal) };
-        let order = order::store::order(&app.db, id).await?.value;
-        app.authorize(account, Action::ManageMoney, order.quote.organisation).await?;
-    }
+    let order = match app.order_for(id, caller, &link).await {
+        Ok(order) => order.value,
+        Err(refusal) => {
+            let Some(Buyer::Account(account)) = caller else { return Err(refusal) };
+            let order = order::store::order(&app.db, id).await?.value;
+            app.authorize(account, Action::ManageMoney, order.quote.organisation).await?;
+            order
+        }
+    };
     let payments = store::payments_of(&app.db, &[id]).await?;
+    let means = store::means(&app.db, order.quote.organisation).await?.map(|known| known.value.means);
     Ok(Json(Payments {
         items: payments.iter().map(|payment| view(&payment.value, &providers, None)).collect(),
+        offered: providers.offered().chain(means.iter().flat_map(PaymentMeans::offered)).collect(),
     }))
 }
 

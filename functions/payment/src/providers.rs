@@ -89,11 +89,12 @@ impl Providers {
         self.razorpay.as_ref().ok_or_else(|| Code::NotFound.into())
     }
 
-    /// Those with which a payment can be opened.
+    /// Those with which a payment can be opened, of any seller.
     pub fn offered(&self) -> impl Iterator<Item = Provider> {
         Provider::ALL.iter().copied().filter(|provider| match provider {
             Provider::Stripe => self.stripe.is_some(),
             Provider::Razorpay => self.razorpay.is_some(),
+            Provider::Transfer | Provider::Cash => false,
         })
     }
 
@@ -106,6 +107,9 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe().map_err(absent)?.open(payment).await,
             Provider::Razorpay => self.razorpay().map_err(absent)?.open(payment).await,
+            Provider::Transfer | Provider::Cash => {
+                Err(Refusal::invalid("/provider", "is promised, not opened"))
+            }
         }
     }
 
@@ -117,6 +121,8 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.capture(payment, &intent.id).await,
             Provider::Razorpay => self.razorpay()?.capture(payment).await,
+            // It comes by itself.
+            Provider::Transfer | Provider::Cash => Ok(None),
         }
     }
 
@@ -128,6 +134,7 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.void(payment, &intent.id).await,
             Provider::Razorpay => self.razorpay()?.let_go(payment).await,
+            Provider::Transfer | Provider::Cash => Ok(Some(Fact::Cancelled)),
         }
     }
 
@@ -139,6 +146,8 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.refund(payment, &intent.id, refund).await,
             Provider::Razorpay => self.razorpay()?.refund(payment, refund).await,
+            // People pay it back, and say so.
+            Provider::Transfer | Provider::Cash => Ok(None),
         }
     }
 
@@ -159,6 +168,7 @@ impl Providers {
             Provider::Razorpay => {
                 self.razorpay()?.reports(from, until).await?.into_iter().map(Report::Razorpay).collect()
             }
+            Provider::Transfer | Provider::Cash => Vec::new(),
         })
     }
 
@@ -170,7 +180,7 @@ impl Providers {
         match (payment.provider, &payment.intent, &payment.charge) {
             (Provider::Stripe, Some(intent), _) => self.stripe()?.look(&intent.id).await,
             (Provider::Razorpay, _, Some(charge)) => self.razorpay()?.look(charge).await,
-            (Provider::Stripe | Provider::Razorpay, _, _) => Ok(None),
+            (Provider::Stripe | Provider::Razorpay | Provider::Transfer | Provider::Cash, _, _) => Ok(None),
         }
     }
 
@@ -182,6 +192,7 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.look_at_refund(name).await,
             Provider::Razorpay => self.razorpay()?.look_at_refund(name).await,
+            Provider::Transfer | Provider::Cash => Ok(None),
         }
     }
 
@@ -200,6 +211,7 @@ impl Providers {
                 pay_url: self.razorpay.as_ref().and_then(|razorpay| razorpay.pay_url(intent, return_url)),
                 ..HowToPay::default()
             },
+            Provider::Transfer | Provider::Cash => HowToPay::default(),
         }
     }
 }

@@ -179,7 +179,7 @@ async fn explained(
                 None => Ok(false),
             }
         }
-        // That it failed was the provider's own report.
-        Happening::RefundReturned { .. } => Ok(true),
+        // That it failed was the provider's own report; what arrived was told by people, or by their bank.
+        Happening::RefundReturned { .. } | Happening::Receipt { .. } => Ok(true),
     }
 }

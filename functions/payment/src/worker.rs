@@ -36,12 +36,18 @@ fn work<'a>(
             Message::BookingConfirmed { order, .. }
             | Message::BookingCancelled { order, .. }
             | Message::BookingLost { order, .. }
+            | Message::BookingReserved { order, .. }
+            | Message::PaymentPromised { order, .. }
             | Message::PaymentAuthorized { order, .. } => settle(app, providers, *order).await,
             Message::PaymentCaptured { payment, order } => {
                 let known = store::payment(&app.db, *payment).await?.value;
                 note(app, Entry::captured(&known, at)?).await?;
                 // What became of the booking while the money was being taken.
                 settle(app, providers, *order).await
+            }
+            Message::ReceiptNoted { payment, receipt } => {
+                let known = store::payment(&app.db, *payment).await?.value;
+                note(app, Entry::receipt(&known, receipt, at)?).await
             }
             Message::RefundDue { payment, refund, attempt } => {
                 ask(app, providers, *payment, *refund, *attempt).await
@@ -69,6 +75,8 @@ fn work<'a>(
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
             | Message::InvoiceDue { .. }
+            | Message::PaymentReceived { .. }
+            | Message::PaymentReminderDue { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
@@ -91,6 +99,7 @@ fn tick<'a>(app: &'a App, providers: &'a Arc<Providers>, job: &'a Job) -> BoxFut
         match job.job.as_str() {
             "refunds" => refunds(app).await,
             "reconcile" => reconcile(app, providers).await,
+            "promises" => promises(app).await,
             other => Err(Code::Internal.caused_by(format!("payment has no job {other}"))),
         }
     })
@@ -195,7 +204,7 @@ const AGAIN_AFTER_HOURS: [i64; 9] = [1, 4, 24, 24, 24, 24, 24, 24, 24];
 /// Asks again for refunds that failed, each in its time. What has failed too often fails the job: somebody must look.
 async fn refunds(app: &App) -> Result<()> {
     let (now, mut stuck) = (app.clock.now(), 0);
-    for shard in 0..store::OWING_SHARDS {
+    for shard in 0..store::SHARDS {
         for listed in app.db.list_all::<Payment>(&store::owing_in(shard)).await? {
             let due = |refund: &Refund| match &refund.state {
                 RefundState::Failed { attempt, at, .. } => again(*attempt, *at, now),
@@ -222,6 +231,19 @@ async fn refunds(app: &App) -> Result<()> {
         0 => Ok(()),
         _ => Err(Code::Internal.caused_by(format!("{stuck} refunds have failed too often"))),
     }
+}
+
+/// Reminds of what was promised, and lets go what was not kept.
+async fn promises(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    for shard in 0..store::SHARDS {
+        for listed in app.db.list_all::<Payment>(&store::awaking_in(shard, now)).await? {
+            // The listing lags.
+            let payment = store::payment(&app.db, listed.value.id).await?;
+            app.db.change(payment, now, |payment| payment.wake(now)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a failed refund is to be asked for again.

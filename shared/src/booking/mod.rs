@@ -242,6 +242,9 @@ pub struct Booking {
     /// With whom the payment was made that it was sold for; absent if it costs nothing. An order's other payments are let go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_by: Option<Provider>,
+    /// Until when its money is waited for, which was promised and is not here yet. Its places are sold, but nobody has tickets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Timestamp>,
     /// Whose.
     pub buyer: Buyer,
     /// Who sold.
@@ -271,6 +274,16 @@ impl Booking {
     pub fn names(&self, pool: &Pool, lane: u32, mark: Mark) -> bool {
         let key = pool.key(lane);
         self.claims.iter().any(|claim| claim.key() == key && (claim.m == mark || claim.m.sold() == mark))
+    }
+
+    /// What is told when it comes about, and again when what it waits for is here.
+    #[must_use]
+    pub const fn told(&self) -> Message {
+        let (booking, order) = (self.id, self.order);
+        match self.awaits {
+            Some(until) => Message::BookingReserved { booking, order, until },
+            None => Message::BookingConfirmed { booking, order },
+        }
     }
 
     /// The first of its times, if it is of times.
@@ -364,7 +377,7 @@ impl Register {
         self.cancel_for(by, None, now)
     }
 
-    /// As [`Self::cancel`], but perhaps not all of the money goes back.
+    /// As [`Self::cancel`], but perhaps not all of the money goes back, if there is any yet.
     ///
     /// # Errors
     /// As [`Self::cancel`].
@@ -385,8 +398,27 @@ impl Register {
             }
             Self::Confirmed { booking } => {
                 let told = Message::BookingCancelled { booking: booking.id, order: booking.order };
+                // What was promised and comes after this all goes back.
+                let back = back.filter(|_| booking.awaits.is_none());
                 Ok(Some((Self::Cancelled { booking: booking.clone(), by, back, at: now }, vec![told])))
             }
+        }
+    }
+
+    /// What was promised is here. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// `busy` while it is being moved: whoever tells this finishes the move first.
+    pub fn received(&self) -> Result<Option<(Self, Vec<Message>)>> {
+        match self {
+            Self::Confirmed { booking } if booking.awaits.is_none() => Ok(None),
+            Self::Confirmed { booking } if booking.moving.is_some() => Code::Busy.refuse(),
+            Self::Confirmed { booking } => {
+                let booking = Booking { awaits: None, ..booking.clone() };
+                let told = booking.told();
+                Ok(Some((Self::Confirmed { booking }, vec![told])))
+            }
+            Self::Ended { .. } | Self::Lost { .. } | Self::Cancelled { .. } => Ok(None),
         }
     }
 
@@ -468,7 +500,7 @@ pub fn wanted<'a>(
     add_up(allowances.into_iter().chain(wanted))
 }
 
-/// Until when a buyer may cancel: as long as the event has not begun. (Policies per offer come with refunds by policy.)
+/// Until when a buyer may cancel: as long as the event has not begun. [`policy`] says what comes back.
 ///
 /// # Errors
 /// `wrong_state` once it has begun.
@@ -499,6 +531,7 @@ mod tests {
             hold: HoldId::derive(&["h"]),
             order: OrderId::derive(&["o"]),
             paid_by: None,
+            awaits: None,
             buyer: Buyer::Guest(crate::id::GuestId::derive(&["g"])),
             organisation: OrganisationId::derive(&["org"]),
             subject: Subject::Event(EventId::derive(&["e"])),

@@ -604,6 +604,15 @@ pub async fn let_go(app: &App, holder: HoldKey, now: Timestamp) -> Result<()> {
     }
 }
 
+/// How an order is paid, as far as its booking must know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Paid {
+    /// With whom; nobody if it costs nothing.
+    pub by: Option<Provider>,
+    /// Until when the money is waited for, if it was promised.
+    pub awaits: Option<Timestamp>,
+}
+
 /// Decides an order's hold: the places are sold, or were gone. Repeating it changes nothing.
 ///
 /// Money that comes after the end of its hold gets one fresh hold of the same places; if that fails, the order is told
@@ -611,7 +620,7 @@ pub async fn let_go(app: &App, holder: HoldKey, now: Timestamp) -> Result<()> {
 ///
 /// # Errors
 /// The store's own, and `busy` after too many lost races: the message comes again.
-pub async fn decide(app: &App, order: &Order, paid_by: Option<Provider>, now: Timestamp) -> Result<()> {
+pub async fn decide(app: &App, order: &Order, paid: Paid, now: Timestamp) -> Result<()> {
     let quote = &order.quote;
     let holder = HoldKey::of(quote.hold)
         .ok_or_else(|| Code::Internal.caused_by("an order's hold has a foreign id"))?;
@@ -621,11 +630,11 @@ pub async fn decide(app: &App, order: &Order, paid_by: Option<Provider>, now: Ti
     let off = order.is_cancelled() || called_off(app, quote.subject, false).await?;
     let mut decided = match off {
         true => end(&app.db, holder, Ending::Released, now).await?,
-        false => confirm(app, holder, &quote.claims, (order, paid_by), now).await?,
+        false => confirm(app, holder, &quote.claims, (order, paid), now).await?,
     };
     if let Register::Ended { .. } = decided {
         if !off {
-            again(app, holder.again(), (order, paid_by), now).await?;
+            again(app, holder.again(), (order, paid), now).await?;
         }
         // Another delivery of the same message may be about to take the second hold: before the order is told that it
         // lost, that one is decided, too.
@@ -656,7 +665,7 @@ async fn confirm(
     app: &App,
     holder: HoldKey,
     claims: &[Claim],
-    (order, paid_by): (&Order, Option<Provider>),
+    (order, Paid { by, awaits }): (&Order, Paid),
     now: Timestamp,
 ) -> Result<Register> {
     let quote = &order.quote;
@@ -664,7 +673,8 @@ async fn confirm(
         id: BookingId::from_uuid(holder.id().uuid()),
         hold: holder.id(),
         order: order.id,
-        paid_by,
+        paid_by: by,
+        awaits,
         buyer: quote.buyer,
         organisation: quote.organisation,
         subject: quote.subject,
@@ -675,7 +685,7 @@ async fn confirm(
         moving: None,
         moved_from: None,
     };
-    let told = Message::BookingConfirmed { booking: booking.id, order: order.id };
+    let told = booking.told();
     Ok(app.db.put_new(Register::Confirmed { booking }, vec![told], now).await?.stored().value)
 }
 
@@ -727,6 +737,8 @@ pub async fn reschedule(app: &App, old: Stored<Register>, to: &Quote, now: Times
         Some(_) | None => old,
     };
     let old = app.db.change(old, now, |register| register.move_to(to.hold)).await?;
+    // As it is now that it can only move: its money may have come meanwhile.
+    let Some(from) = old.value.booking().cloned() else { return Code::NotFound.refuse() };
     let moved = Booking {
         id: BookingId::from_uuid(to.hold.uuid()),
         hold: to.hold,
@@ -828,12 +840,7 @@ async fn goods_again(app: &App, store: StoreId, lines: &[Line]) -> Result<Vec<(P
 }
 
 /// One fresh hold for money that came late, and its confirmation, if there is something to be had.
-async fn again(
-    app: &App,
-    holder: HoldKey,
-    (order, paid_by): (&Order, Option<Provider>),
-    now: Timestamp,
-) -> Result<()> {
+async fn again(app: &App, holder: HoldKey, (order, paid): (&Order, Paid), now: Timestamp) -> Result<()> {
     // An earlier delivery of the same message may have got this far.
     if register_of(&app.db, holder).await?.is_some() {
         return Ok(());
@@ -860,7 +867,7 @@ async fn again(
         }
         Err(refusal) => return Err(refusal),
     };
-    confirm(app, holder, &claims, (order, paid_by), now).await?;
+    confirm(app, holder, &claims, (order, paid), now).await?;
     Ok(())
 }
 

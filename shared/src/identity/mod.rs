@@ -229,6 +229,8 @@ pub enum Action {
     ManageBookings,
     /// Refund, read the books.
     ManageMoney,
+    /// Say that cash was received.
+    TakeCash,
     /// Scan tickets.
     Scan,
 }
@@ -244,13 +246,18 @@ impl Role {
                 | Action::ManageEvents
                 | Action::ManageBookings
                 | Action::ManageMoney
+                | Action::TakeCash
                 | Action::Scan,
             )
             | (
                 Self::Manager,
-                Action::ManageEvents | Action::ManageBookings | Action::ManageMoney | Action::Scan,
+                Action::ManageEvents
+                | Action::ManageBookings
+                | Action::ManageMoney
+                | Action::TakeCash
+                | Action::Scan,
             )
-            | (Self::Gate, Action::Scan) => true,
+            | (Self::Gate, Action::TakeCash | Action::Scan) => true,
             (Self::Manager, Action::ManageMembers)
             | (
                 Self::Gate,

@@ -34,6 +34,10 @@ pub enum Kind {
     Refund,
     /// An invoice or a credit note.
     Invoice,
+    /// Places are kept for money that was promised.
+    Reserved,
+    /// What was promised is due soon.
+    PaymentReminder,
 }
 
 impl Kind {
@@ -53,6 +57,8 @@ impl Kind {
             Self::Declined => "declined",
             Self::Refund => "refund",
             Self::Invoice => "invoice",
+            Self::Reserved => "reserved",
+            Self::PaymentReminder => "payment_reminder",
         }
     }
 }

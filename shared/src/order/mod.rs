@@ -47,6 +47,15 @@ pub enum Reason {
 pub enum State {
     /// Waiting for the money.
     Pending,
+    /// The places are kept for money that was promised.
+    Reserved {
+        /// The booking.
+        booking: BookingId,
+        /// Until when it is waited for.
+        until: Timestamp,
+        /// Since when.
+        at: Timestamp,
+    },
     /// The places are sold.
     Confirmed {
         /// The booking.
@@ -72,6 +81,8 @@ pub enum Status {
     Pending,
     /// Not paid in time; money that still arrives ends as places or goes back.
     Expired,
+    /// The places are kept for money that was promised.
+    Reserved,
     /// The places are sold.
     Confirmed,
     /// It ended.
@@ -84,6 +95,8 @@ pub enum Status {
 pub enum What {
     /// It was placed.
     Placed,
+    /// The places are kept for money that was promised.
+    Reserved,
     /// The places are sold.
     Confirmed,
     /// The money was taken.
@@ -178,6 +191,7 @@ impl Order {
         match self.state {
             State::Pending if self.quote.expires <= now => Status::Expired,
             State::Pending => Status::Pending,
+            State::Reserved { .. } => Status::Reserved,
             State::Confirmed { .. } => Status::Confirmed,
             State::Cancelled { .. } => Status::Cancelled,
         }
@@ -188,7 +202,7 @@ impl Order {
     pub const fn is_confirmed(&self) -> bool {
         match self.state {
             State::Confirmed { .. } => true,
-            State::Pending | State::Cancelled { .. } => false,
+            State::Pending | State::Reserved { .. } | State::Cancelled { .. } => false,
         }
     }
 
@@ -196,7 +210,7 @@ impl Order {
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {
         match self.state {
-            State::Pending | State::Confirmed { .. } => false,
+            State::Pending | State::Reserved { .. } | State::Confirmed { .. } => false,
             State::Cancelled { .. } => true,
         }
     }
@@ -218,7 +232,7 @@ impl Order {
     #[must_use]
     pub fn confirm(&self, booking: BookingId, invoiced: Option<Provider>, now: Timestamp) -> Option<Self> {
         match self.state {
-            State::Pending => {
+            State::Pending | State::Reserved { .. } => {
                 let next = self.step(State::Confirmed { booking, at: now }, What::Confirmed, now);
                 Some(Self { invoiced, ..next })
             }
@@ -229,6 +243,17 @@ impl Order {
         }
     }
 
+    /// The places are kept for money that was promised.
+    #[must_use]
+    pub fn reserve(&self, booking: BookingId, until: Timestamp, now: Timestamp) -> Option<Self> {
+        match self.state {
+            State::Pending => {
+                Some(self.step(State::Reserved { booking, until, at: now }, What::Reserved, now))
+            }
+            State::Reserved { .. } | State::Confirmed { .. } | State::Cancelled { .. } => None,
+        }
+    }
+
     /// Another booking took the place of its own.
     #[must_use]
     pub fn moved(&self, from: BookingId, to: BookingId) -> Option<Self> {
@@ -236,7 +261,12 @@ impl Order {
             State::Confirmed { booking, at } if booking == from => {
                 Some(Self { state: State::Confirmed { booking: to, at }, ..self.clone() })
             }
-            State::Pending | State::Confirmed { .. } | State::Cancelled { .. } => None,
+            State::Reserved { booking, until, at } if booking == from => {
+                Some(Self { state: State::Reserved { booking: to, until, at }, ..self.clone() })
+            }
+            State::Pending | State::Reserved { .. } | State::Confirmed { .. } | State::Cancelled { .. } => {
+                None
+            }
         }
     }
 
@@ -244,7 +274,7 @@ impl Order {
     #[must_use]
     pub fn end(&self, reason: Reason, now: Timestamp) -> Option<Self> {
         match self.state {
-            State::Pending | State::Confirmed { .. } => {
+            State::Pending | State::Reserved { .. } | State::Confirmed { .. } => {
                 Some(self.step(State::Cancelled { reason, at: now }, What::Cancelled, now))
             }
             State::Cancelled { .. } => None,
@@ -254,14 +284,14 @@ impl Order {
     /// The buyer gives up before paying.
     ///
     /// # Errors
-    /// `wrong_state` once confirmed: cancel the booking instead.
+    /// `wrong_state` once booked: cancel the booking instead.
     pub fn give_up(&self, now: Timestamp) -> Result<Option<(Self, Vec<Message>)>> {
         match self.state {
             State::Pending => Ok(self
                 .end(Reason::Buyer, now)
                 .map(|next| (next, vec![Message::OrderCancelled { order: self.id }]))),
-            State::Confirmed { .. } => {
-                Err(Code::WrongState.because("it is confirmed: cancel the booking instead"))
+            State::Reserved { .. } | State::Confirmed { .. } => {
+                Err(Code::WrongState.because("it is booked: cancel the booking instead"))
             }
             State::Cancelled { .. } => Ok(None),
         }
@@ -299,6 +329,7 @@ impl Order {
             }
             Status::Pending => Ok(()),
             Status::Expired => Code::HoldGone.refuse(),
+            Status::Reserved => Err(Code::WrongState.because("its payment is promised already")),
             Status::Confirmed => Err(Code::WrongState.because("it is confirmed")),
             Status::Cancelled => Err(Code::WrongState.because("it is cancelled")),
         }

@@ -8,9 +8,13 @@
 //! | captured | the provider: all of it; fees borne by the seller | sales, per line, without tax; fees, without tax; taxes, per rate; fees owed |
 //! | refunded | the same, of what went back | the provider |
 //! | a refund came back | the provider | the same |
+//! | money was seen that had been promised | the provider: the seller's bank, or till | deposits |
+//! | it took its payment | deposits | as captured |
+//! | what was over or too late was paid back | deposits | the provider |
 //!
 //! What was refunded at the provider beyond what is known of the payment is in suspense, until somebody looks.
 
+use super::promise::Way;
 use super::refund::{Back, Refund};
 use super::{Payment, Provider};
 use crate::booking::{Item, Subject};
@@ -24,8 +28,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
-    /// What a provider holds for the organisation.
+    /// What a provider holds for the organisation; of transfers its bank, of cash its till.
     Provider(Provider),
+    /// What buyers have paid of what they promised, and is not for anything yet.
+    Deposits,
     /// What was sold, without tax.
     Sales,
     /// Fees that buyers paid, without tax.
@@ -60,6 +66,11 @@ pub struct Posting {
 pub enum Happening {
     /// A payment was captured.
     Captured,
+    /// Money was seen to arrive, or to be paid back by hand: the how-many-th receipt of its payment, from 0.
+    Receipt {
+        /// Which.
+        nth: u32,
+    },
     /// A refund went back.
     Refunded {
         /// Which.
@@ -112,13 +123,34 @@ impl Entry {
     pub fn captured(payment: &Payment, at: Timestamp) -> Result<Self> {
         let parts: Vec<Back> =
             (0..).zip(&payment.parts).map(|(part, of)| Back { part, gross: of.gross, tax: of.tax }).collect();
-        let mut postings = money_in(payment, &parts, payment.amount.amount);
+        let from = match payment.promise {
+            Some(_) => Account::Deposits,
+            None => Account::Provider(payment.provider),
+        };
+        let mut postings = money_in(payment, from, &parts, payment.amount.amount);
         if let Some(borne) = payment.borne {
             let plain = |account, amount| Posting { account, item: None, amount };
             postings.push(plain(Account::FeesBorne, borne.amount));
             postings.push(plain(Account::FeesOwed, -borne.amount));
         }
         Self::of(payment, Happening::Captured, payment.amount, postings, at)
+    }
+
+    /// The entry for money that was seen.
+    ///
+    /// # Errors
+    /// `not_found`; `internal` as [`Self::captured`].
+    pub fn receipt(payment: &Payment, id: &str, at: Timestamp) -> Result<Self> {
+        let (nth, receipt) =
+            (0..).zip(&payment.receipts).find(|(_, receipt)| receipt.id == id).ok_or(Code::NotFound)?;
+        let amount = match receipt.way {
+            Way::In => receipt.amount.amount,
+            Way::Out => -receipt.amount.amount,
+        };
+        let posting = |account, amount| Posting { account, item: None, amount };
+        let postings =
+            vec![posting(Account::Provider(payment.provider), amount), posting(Account::Deposits, -amount)];
+        Self::of(payment, Happening::Receipt { nth }, receipt.amount, postings, at)
     }
 
     /// The entry for a refund that is done, or, `returned`, for one that came back after all.
@@ -132,7 +164,8 @@ impl Entry {
         returned: bool,
         at: Timestamp,
     ) -> Result<Self> {
-        let mut postings = money_in(payment, &refund.backs, refund.amount.amount);
+        let from = Account::Provider(payment.provider);
+        let mut postings = money_in(payment, from, &refund.backs, refund.amount.amount);
         let id = refund.id;
         let what = match returned {
             true => Happening::RefundReturned { refund: id, attempt },
@@ -157,6 +190,7 @@ impl Entry {
         }
         let name = match what {
             Happening::Captured => "captured".to_owned(),
+            Happening::Receipt { nth } => format!("receipt {nth}"),
             Happening::Refunded { refund, attempt } => format!("{refund} done {attempt}"),
             Happening::RefundReturned { refund, attempt } => format!("{refund} returned {attempt}"),
         };
@@ -175,9 +209,9 @@ impl Entry {
     }
 }
 
-/// So much came in for these parts: the provider has it, and it is for sales, fees and taxes.
-fn money_in(payment: &Payment, parts: &[Back], amount: i64) -> Vec<Posting> {
-    let mut postings = vec![Posting { account: Account::Provider(payment.provider), item: None, amount }];
+/// So much came in for these parts: it is there, and it is for sales, fees and taxes.
+fn money_in(payment: &Payment, there: Account, parts: &[Back], amount: i64) -> Vec<Posting> {
+    let mut postings = vec![Posting { account: there, item: None, amount }];
     let mut rest = amount;
     let mut credit = |account: Account, item: Option<Item>, amount: i64| {
         rest -= amount;
@@ -253,6 +287,7 @@ pub fn revenue(
         let amount = entry.amount.amount;
         match entry.what {
             Happening::Captured => (sum.payments, sum.paid) = (sum.payments + 1, sum.paid + amount),
+            Happening::Receipt { .. } => {}
             Happening::Refunded { .. } => {
                 (sum.refunds, sum.refunded) = (sum.refunds + 1, sum.refunded + amount)
             }
@@ -270,7 +305,7 @@ pub fn revenue(
             (Account::Sales | Account::Fees, _) => true,
             (Account::Tax(_) | Account::FeesBorne, RevenueBy::Item) => false,
             (Account::Tax(_) | Account::FeesBorne, _) => true,
-            (Account::Provider(_) | Account::FeesOwed | Account::Suspense, _) => false,
+            (Account::Provider(_) | Account::Deposits | Account::FeesOwed | Account::Suspense, _) => false,
         };
         if !part {
             continue;
@@ -281,7 +316,7 @@ pub fn revenue(
             Account::Fees => sum.fees -= posting.amount,
             Account::Tax(_) => sum.taxes -= posting.amount,
             Account::FeesBorne => sum.borne += posting.amount,
-            Account::Provider(_) | Account::FeesOwed | Account::Suspense => {}
+            Account::Provider(_) | Account::Deposits | Account::FeesOwed | Account::Suspense => {}
         }
     }
 }

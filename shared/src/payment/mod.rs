@@ -7,9 +7,10 @@
 //! does it, and may die and begin again at any point.
 //!
 //! A refund is owed before it is asked for ([`Payment::owe`]): what is owed can never be more than what was taken, whoever asks at
-//! once, because it is all in one item. [`store`] has the kept form.
+//! once, because it is all in one item. [`store`] has the kept form, [`promise`] what is different about transfers and cash.
 
 pub mod ledger;
+pub mod promise;
 pub mod refund;
 pub mod store;
 
@@ -22,6 +23,7 @@ use crate::money::Money;
 use crate::order::Order;
 use crate::price::Part;
 use jiff::Timestamp;
+use promise::{Promise, Receipt};
 use refund::{Refund, RefundFact, Wanted, Why};
 use serde::{Deserialize, Serialize};
 
@@ -33,11 +35,24 @@ pub enum Provider {
     Stripe,
     /// Razorpay: orders, of whose payments one is captured.
     Razorpay,
+    /// Bank transfers to the seller's account: promised, then seen.
+    Transfer,
+    /// Cash: promised, then seen.
+    Cash,
 }
 
 impl Provider {
     /// Every provider.
-    pub const ALL: &'static [Self] = &[Self::Stripe, Self::Razorpay];
+    pub const ALL: &'static [Self] = &[Self::Stripe, Self::Razorpay, Self::Transfer, Self::Cash];
+
+    /// Whether people move its money, and say so.
+    #[must_use]
+    pub const fn is_by_hand(self) -> bool {
+        match self {
+            Self::Stripe | Self::Razorpay => false,
+            Self::Transfer | Self::Cash => true,
+        }
+    }
 
     /// With whom this payment of an order is.
     #[must_use]
@@ -51,6 +66,8 @@ impl Provider {
         match self {
             Self::Stripe => "stripe",
             Self::Razorpay => "razorpay",
+            Self::Transfer => "transfer",
+            Self::Cash => "cash",
         }
     }
 }
@@ -58,7 +75,7 @@ impl Provider {
 /// The provider's own name for the payment, and what the client needs to pay.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Intent {
-    /// `pi_…`, `order_…`
+    /// `pi_…`, `order_…`; of a transfer the reference that its buyer writes, `TS-7Q2K-94MX-3`.
     pub id: String,
     /// With it the buyer's browser, and only it, can pay; where the provider has such a thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +88,7 @@ pub struct Intent {
 pub enum State {
     /// The buyer has not paid.
     Open,
-    /// The provider keeps the money ready.
+    /// The provider keeps the money ready; or it was promised, and is waited for.
     Authorized {
         /// Since when.
         at: Timestamp,
@@ -97,6 +114,8 @@ pub enum Status {
     Open,
     /// The provider keeps the money ready.
     Authorized,
+    /// The buyer has promised to transfer it, or to bring it.
+    Promised,
     /// The money was taken.
     Captured,
     /// Let go without taking anything.
@@ -188,6 +207,12 @@ pub struct Payment {
     pub state: State,
     /// Why the last attempt failed.
     pub declined: Option<String>,
+    /// What was promised, if nobody can take the money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<Promise>,
+    /// What arrived of what was promised, in the order in which it was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<Receipt>,
     /// What is owed, or went back, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<Refund>,
@@ -220,6 +245,8 @@ impl Payment {
             charge: None,
             state: State::Open,
             declined: None,
+            promise: None,
+            receipts: Vec::new(),
             refunds: Vec::new(),
             created: now,
         }
@@ -230,6 +257,7 @@ impl Payment {
     pub fn status(&self) -> Status {
         match self.state {
             State::Open => Status::Open,
+            State::Authorized { .. } if self.promise.is_some() => Status::Promised,
             State::Authorized { .. } => Status::Authorized,
             State::Voided { .. } => Status::Voided,
             State::Captured { .. } if self.refunded() == self.amount => Status::Refunded,
@@ -313,6 +341,9 @@ impl Payment {
     #[must_use]
     pub fn follow(&self, fate: Fate) -> Option<Act> {
         match (self.state, fate) {
+            // It comes by itself, and what has not come is not waited for.
+            (State::Authorized { .. }, Fate::Confirmed) if self.promise.is_some() => None,
+            (State::Authorized { .. }, Fate::Gone { .. }) if self.promise.is_some() => Some(Act::Void),
             (State::Authorized { .. }, Fate::Confirmed) => Some(Act::Capture),
             // The seller keeps a part of it: that must be taken first.
             (State::Authorized { .. }, Fate::Gone { back: Some(back) }) if back != self.amount => {

@@ -1,15 +1,17 @@
 //! How payments and books are kept. A provider's report names the payment (we gave the provider our id), so no index is needed to find
 //! it; an order's payments have ids that follow from the order.
 //!
-//! | item | pk | sk | g1 |
-//! |---|---|---|---|
-//! | payment | payment id | `-` | `owing#` shard, by creation, while a refund is not done |
-//! | a provider's name for a payment | name | `-` | |
-//! | a report that was taken in | `reported#` provider `#` id | `-` | |
-//! | how far was compared | `reconciled#` provider | `-` | |
-//! | ledger entry | `ledger#` organisation | time `#` entry id | `noted#` provider `#` day, by time |
+//! | item | pk | sk | g1 | g2 |
+//! |---|---|---|---|---|
+//! | payment | payment id | `-` | `owing#` shard, by creation, while a refund is not done; `awaited#` shard, by when something is to be done, while a promise is waited for | `awaited#` or `byhand#` organisation, by creation, while it is waited for, or something is to be paid back by hand |
+//! | a provider's name for a payment | name | `-` | | |
+//! | a report that was taken in | `reported#` provider `#` id | `-` | | |
+//! | how far was compared | `reconciled#` provider | `-` | | |
+//! | ledger entry | `ledger#` organisation | time `#` entry id | `noted#` provider `#` day, by time | |
+//! | how else can be paid | organisation id | `means` | | |
 
 use super::ledger::Entry;
+use super::promise::Means;
 use super::{Payment, Provider};
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
@@ -18,8 +20,8 @@ use crate::id::{OrderId, OrganisationId, PaymentId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Over so many partitions are payments spread that owe a refund: a cancelled event owes thousands at once.
-pub const OWING_SHARDS: u8 = 8;
+/// Over so many partitions are payments spread that owe a refund, or are waited for: a cancelled event owes thousands at once.
+pub const SHARDS: u8 = 8;
 
 impl Item for Payment {
     const TABLE: Table = Table::Payment;
@@ -27,9 +29,71 @@ impl Item for Payment {
         Key::new(self.id, "-")
     }
     fn first(&self) -> Option<(String, String)> {
-        let shard = self.id.uuid().as_bytes()[15] % OWING_SHARDS;
-        self.owes().then(|| (owing(shard), format!("{}#{}", sortable(self.created), self.id)))
+        let shard = self.id.uuid().as_bytes()[15] % SHARDS;
+        match self.awaited() {
+            Some(promise) => Some((awaited(shard), format!("{}#{}", sortable(promise.wakes()), self.id))),
+            None if self.promise.is_some() => None,
+            None => self.owes().then(|| (owing(shard), self.place())),
+        }
     }
+    fn second(&self) -> Option<(String, String)> {
+        let list = self.by_hand()?;
+        Some((by_hand(self.organisation, list), self.place()))
+    }
+}
+
+/// Which of an organisation's lists a payment is in that no provider moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ByHand {
+    /// Its money is waited for.
+    Awaited,
+    /// Something is to be paid back.
+    Owed,
+}
+
+impl Payment {
+    fn place(&self) -> String {
+        format!("{}#{}", sortable(self.created), self.id)
+    }
+
+    /// Which of its organisation's lists it is in, if people have something to do about it.
+    #[must_use]
+    pub fn by_hand(&self) -> Option<ByHand> {
+        self.promise.as_ref()?;
+        match self.awaited() {
+            Some(_) => Some(ByHand::Awaited),
+            None => (self.owes() || !self.surplus().is_zero()).then_some(ByHand::Owed),
+        }
+    }
+}
+
+/// The partition of one of an organisation's lists.
+#[must_use]
+pub fn by_hand(organisation: OrganisationId, list: ByHand) -> String {
+    match list {
+        ByHand::Awaited => format!("awaited#{organisation}"),
+        ByHand::Owed => format!("byhand#{organisation}"),
+    }
+}
+
+impl Item for Means {
+    const TABLE: Table = Table::Payment;
+    fn key(&self) -> Key {
+        means_key(self.organisation)
+    }
+}
+
+fn means_key(organisation: OrganisationId) -> Key {
+    Key::new(organisation, "means")
+}
+
+/// How else can be paid with an organisation, if it has said so.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn means(db: &Db, organisation: OrganisationId) -> Result<Option<Stored<Means>>> {
+    db.get(&means_key(organisation)).await
 }
 
 /// A provider's name for a payment of ours.
@@ -158,6 +222,16 @@ pub async fn noted(db: &Db, provider: Provider, from: Timestamp, until: Timestam
 
 fn owing(shard: u8) -> String {
     format!("owing#{shard}")
+}
+
+fn awaited(shard: u8) -> String {
+    format!("awaited#{shard}")
+}
+
+/// The payments of one shard about whose promise something is to be done before this instant.
+#[must_use]
+pub fn awaking_in(shard: u8, until: Timestamp) -> Query {
+    Query::of(Listing::First, awaited(shard)).between("0", sortable(until))
 }
 
 /// The partition of an organisation's books.

@@ -9,11 +9,11 @@ use crate::message::Message;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn euros(amount: i64) -> Money {
+pub(super) fn euros(amount: i64) -> Money {
     Money::new(amount, "EUR".parse().unwrap())
 }
 
@@ -22,7 +22,7 @@ fn part(name: &str, gross: i64, tax: i64) -> Part {
     Part { item, name: name.into(), gross, tax, rate: (tax > 0).then(|| "VAT 19 %".into()) }
 }
 
-fn payment(state: State) -> Payment {
+pub(super) fn payment(state: State) -> Payment {
     let order = OrderId::derive(&["o"]);
     Payment {
         id: Payment::id_of(order, Provider::Stripe),
@@ -38,6 +38,8 @@ fn payment(state: State) -> Payment {
         charge: None,
         state,
         declined: None,
+        promise: None,
+        receipts: Vec::new(),
         refunds: Vec::new(),
         created: at(0),
     }

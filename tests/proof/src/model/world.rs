@@ -242,6 +242,7 @@ fn register(fate: &Fate) -> Register {
         hold,
         order: order(),
         paid_by: None,
+        awaits: None,
         buyer: Buyer::Guest(GuestId::from_uuid(hold.uuid())),
         organisation: OrganisationId::from_uuid(hold.uuid()),
         subject: Subject::Event(EventId::from_uuid(hold.uuid())),
