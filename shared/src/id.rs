@@ -181,6 +181,8 @@ ids! {
     OrderId "ord";
     /// An invoice or a credit note.
     InvoiceId "inv";
+    /// Money that a seller owes to whoever has a code.
+    GiftCardId "gft";
     /// One order's payment with one provider.
     PaymentId "pay";
     /// What goes back of a payment.

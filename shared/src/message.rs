@@ -155,6 +155,12 @@ pub enum Message {
         /// Until when it is waited for.
         until: Timestamp,
     },
+    /// A gift card is to follow its payment: to pay its part, or to have it back.
+    #[serde(rename = "payment.gift_credit_due.v1")]
+    GiftCreditDue {
+        /// The payment.
+        payment: PaymentId,
+    },
     /// What was promised is here, in time.
     #[serde(rename = "payment.received.v1")]
     PaymentReceived {
@@ -376,7 +382,9 @@ impl Message {
             Self::PaymentVoided { .. } => &[Queue::Booking, Queue::Order],
             Self::PaymentRefunded { .. } | Self::InvoiceDue { .. } => &[Queue::Order],
             Self::PaymentCaptured { .. } | Self::RefundFailed { .. } => &[Queue::Order, Queue::Payment],
-            Self::RefundDue { .. } | Self::ReceiptNoted { .. } => &[Queue::Payment],
+            Self::RefundDue { .. } | Self::ReceiptNoted { .. } | Self::GiftCreditDue { .. } => {
+                &[Queue::Payment]
+            }
             Self::RefundDone { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],
             Self::BookingConfirmed { .. } => &[Queue::Order, Queue::Payment, Queue::Entry],
             Self::BookingReserved { .. } | Self::BookingLost { .. } => {

@@ -28,6 +28,8 @@ pub enum Purpose {
     MailedCode,
     /// The tag that marks a buyer's holds in a lane.
     HoldTag,
+    /// A gift card's code.
+    GiftCode,
     /// A buyer's lot in a waiting room.
     Lot,
     /// A place in a waiting room.
@@ -46,6 +48,7 @@ impl Purpose {
             Self::Refresh => b"refresh\0",
             Self::MailedCode => b"mailed-code\0",
             Self::HoldTag => b"hold-tag\0",
+            Self::GiftCode => b"gift-code\0",
             Self::Lot => b"lot\0",
             Self::Place => b"place\0",
             Self::Admission => b"admission\0",

@@ -18,6 +18,7 @@ mod docs;
 mod entry;
 mod faults;
 mod figures;
+mod gift;
 mod identity;
 mod invoice;
 mod load;

@@ -54,6 +54,7 @@ fn shape(key: &str) -> &str {
         _ if key.len() == 12 => "hold",
         _ if key.bytes().all(|byte| byte.is_ascii_digit()) => "number",
         _ if key.starts_with("20") => "instant",
+        _ if key.starts_with("TS-") => "reference",
         _ => &key[..end],
     }
 }
@@ -749,7 +750,7 @@ async fn wait(world: &World) {
     insist(async || world.delete(&room).by(&token).send().await).await;
 }
 
-/// Money that people move: told in two parts; and never, so that the places go back, and then all at once, which goes back too.
+/// Money that a gift card pays, and that people move: told in two parts; and never, so that the places go back, and then all at once, which goes back too.
 async fn promise(world: &World) {
     let sale = world.sale(3, json!({})).await;
     let means = format!("/v1/organisations/{}/means", sale.organiser.organisation);
@@ -780,6 +781,36 @@ async fn promise(world: &World) {
         world.settle().await;
         told
     };
+    // A gift card, written anew, pays for a guest, and a part for another, who cancels.
+    let cards = format!("/v1/organisations/{}/gift-cards", sale.organiser.organisation);
+    let fifty = json!({"amount": {"amount": 4000, "currency": "EUR"}});
+    let make =
+        async || world.post(&cards).by(&sale.organiser.token).key("card").json(fifty.clone()).send().await;
+    let card = insist(make).await;
+    let path = format!("{cards}/{}", text(&card["id"]));
+    edit(world, &sale.organiser.token, &path, &path, &json!({"note": "for a friend"}), header).await;
+    let buy = async |provider: &str| {
+        let held = world.hold(&sale, 1).await;
+        let order = world.order(&held, "gift@example.org").await;
+        let path = format!("/v1/orders/{}/payments", text(&order["id"]));
+        let wish = json!({"provider": provider, "gift_card": card["code"]});
+        let payment =
+            insist(async || world.post(&path).by(&held.token).json(wish.clone()).send().await).await;
+        if payment["provider"] == "stripe" {
+            world.pay(&payment, "pm_card_visa");
+        }
+        world.settle().await;
+        let order = world.read_order(&held, &order).await;
+        assert_eq!(order["status"], "confirmed");
+        (held, order)
+    };
+    for (held, order) in [buy("gift").await, buy("stripe").await] {
+        let cancel = format!("/v1/bookings/{}/cancel", text(&order["booking"]));
+        insist(async || world.post(&cancel).by(&held.token).send().await).await;
+        world.settle().await;
+    }
+    let left = world.get(&path).by(&sale.organiser.token).send().await.ok()["left"]["amount"].clone();
+    assert_eq!(left, 4000);
     let (held, order, payment) = reserve("kept@example.org").await;
     tell(&payment, "one", 1000).await;
     assert_eq!(tell(&payment, "two", 1500).await["promise"]["received"]["amount"], 2500);
@@ -806,8 +837,8 @@ async fn promise(world: &World) {
     let ledger =
         format!("/v1/organisations/{}/ledger?from={from}&until={until}", sale.organiser.organisation);
     let books = world.get(&ledger).by(&token).send().await.ok();
-    // Three receipts, two payments, a refund.
-    assert_eq!(books["items"].as_array().unwrap().len(), 6);
+    // Three receipts, two payments, a refund; and two of each with the card.
+    assert_eq!(books["items"].as_array().unwrap().len(), 10);
     assert_eq!(world.dead_letters(), 0);
 }
 

@@ -52,6 +52,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::InvoiceDue { .. }
             | Message::PaymentReminderDue { .. }
             | Message::ReceiptNoted { .. }
+            | Message::GiftCreditDue { .. }
             | Message::BookingReserved { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentCaptured { .. }

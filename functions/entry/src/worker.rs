@@ -37,6 +37,7 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::PaymentReceived { .. }
             | Message::PaymentReminderDue { .. }
             | Message::ReceiptNoted { .. }
+            | Message::GiftCreditDue { .. }
             | Message::BookingReserved { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentAuthorized { .. }

@@ -79,6 +79,7 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             | Message::PaymentPromised { .. }
             | Message::PaymentReceived { .. }
             | Message::ReceiptNoted { .. }
+            | Message::GiftCreditDue { .. }
             | Message::PaymentAuthorized { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }

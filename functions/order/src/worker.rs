@@ -66,6 +66,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::PaymentReceived { .. }
             | Message::PaymentReminderDue { .. }
             | Message::ReceiptNoted { .. }
+            | Message::GiftCreditDue { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
             | Message::StockMoved { .. }

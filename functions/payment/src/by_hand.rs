@@ -107,7 +107,7 @@ pub(crate) async fn reference(app: &App, payment: PaymentId, now: Timestamp) -> 
 async fn handled(app: &App, caller: Account, payment: Stored<Payment>) -> Result<Stored<Payment>> {
     let action = match payment.value.provider {
         Provider::Cash => Action::TakeCash,
-        Provider::Stripe | Provider::Razorpay | Provider::Transfer => Action::ManageMoney,
+        Provider::Stripe | Provider::Razorpay | Provider::Transfer | Provider::Gift => Action::ManageMoney,
     };
     app.authorize(caller.id, action, payment.value.organisation).await?;
     Ok(payment)

@@ -5,6 +5,7 @@
 //! | [`payments`] | open a payment for an order, read it |
 //! | [`refunds`] | give some of it back, ask again, see how far an event's refunds are |
 //! | [`by_hand`] | transfers and cash: how they are paid, what is waited for, arrived, is owed |
+//! | [`gift`] | gift cards: made, looked at, used |
 //! | [`statements`] | bank statements, in which transfers are found |
 //! | [`books`] | the ledger, revenue |
 //! | [`webhook`] | what the provider reports |
@@ -19,6 +20,7 @@
 pub mod books;
 pub mod by_hand;
 mod call;
+pub mod gift;
 pub mod payments;
 pub mod providers;
 pub mod razorpay;
@@ -48,6 +50,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(refunds::make))
         .routes(routes!(refunds::retry))
         .routes(routes!(refunds::of_event))
+        .routes(routes!(gift::make, gift::own))
+        .routes(routes!(gift::one, gift::rewrite))
+        .routes(routes!(gift::balance))
         .routes(routes!(by_hand::read, by_hand::write))
         .routes(routes!(by_hand::tell))
         .routes(routes!(by_hand::refund_made))

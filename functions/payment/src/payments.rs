@@ -1,8 +1,8 @@
 //! Payments, as buyers see them.
 
-use crate::by_hand;
 use crate::providers::{HowToPay, Providers};
 use crate::refunds::RefundView;
+use crate::{by_hand, gift};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tessera::app::App;
 use tessera::auth::{Buyer, MaybeBuyer};
-use tessera::db::Key;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Params, Path};
 use tessera::id::{OrderId, PaymentId};
@@ -19,9 +18,10 @@ use tessera::identity::Action;
 use tessera::money::Money;
 use tessera::order::store::Link;
 use tessera::order::{self, Order};
+use tessera::payment::gift::GiftCode;
 use tessera::payment::promise::{PayTo, PaymentMeans, Promise, Receipt};
 use tessera::payment::store::Known;
-use tessera::payment::{Payment, Provider, Status, store};
+use tessera::payment::{Fact, Intent, Payment, Provider, Status, store};
 use tessera::price::Part;
 
 /// How to pay.
@@ -29,6 +29,10 @@ use tessera::price::Part;
 #[serde(deny_unknown_fields)]
 pub struct Open {
     provider: Provider,
+    /// The code of a gift card of this seller: it pays as much as it can, the provider is asked for the rest. If it pays all of it, the
+    /// payment's provider is `gift`, whatever was chosen, and there is nothing more to do.
+    #[serde(default)]
+    gift_card: Option<GiftCode>,
     /// Where the provider's page sends the buyer afterwards: https, or http on this machine.
     #[serde(default)]
     #[schema(max_length = 500)]
@@ -47,6 +51,9 @@ pub struct View {
     provider: Provider,
     /// How much.
     amount: Money,
+    /// What of it a gift card pays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gift_credit: Option<Money>,
     /// Where it stands.
     status: Status,
     /// How much of it went back.
@@ -122,6 +129,7 @@ fn view(payment: &Payment, providers: &Providers, return_url: Option<&str>) -> V
         order: payment.order,
         provider: payment.provider,
         amount: payment.amount,
+        gift_credit: payment.credit.map(|credit| credit.amount),
         status,
         refunded: payment.refunded(),
         remaining,
@@ -147,40 +155,63 @@ pub async fn open(
     Params(link): Params<Link>,
     input: Input<Open>,
 ) -> Result<(StatusCode, Json<View>)> {
-    let (Open { provider, return_url }, now) = (input.value, app.clock.now());
+    let (Open { provider, gift_card, return_url }, now) = (input.value, app.clock.now());
     check(return_url.as_deref())?;
     let order = app.order_for(id, caller, &link).await?.value;
-    let new = Payment::new(&order, provider, now);
-    if provider.is_by_hand() {
-        // Promised before: the order waits for it, and opens nothing else.
-        if let Some(known) = app.db.get::<Payment>(&Key::new(new.id, "-")).await?
-            && known.value.promise.is_some()
-        {
-            return Ok((StatusCode::CREATED, Json(view(&known.value, &providers, None))));
-        }
-        order.may_pay(now)?;
-        let payment = promise(&app, &order, new, now).await?;
-        return Ok((StatusCode::CREATED, Json(view(&payment, &providers, None))));
+    // Opened before, and perhaps decided since: it is what it was.
+    let known = store::payments_of(&app.db, &[id]).await?;
+    let given = |payment: &Payment| payment.provider == provider || payment.provider == Provider::Gift;
+    let settled = |payment: &Payment| payment.promise.is_some() || payment.provider == Provider::Gift;
+    if let Some(known) = known.iter().find(|known| given(&known.value) && settled(&known.value))
+        && known.value.intent.is_some()
+    {
+        return Ok((StatusCode::CREATED, Json(view(&known.value, &providers, None))));
     }
     order.may_pay(now)?;
-    let payment = app.db.put_new(new, Vec::new(), now).await?.stored();
-    let payment = match payment.value.intent {
-        Some(_) => payment,
-        None => {
-            let intent = providers.open(&payment.value).await?;
-            // Razorpay reports what happened to its order, which does not say whose it is.
-            if provider == Provider::Razorpay {
-                let known = Known { name: intent.id.clone(), payment: payment.value.id };
-                app.db.put_new(known, Vec::new(), now).await?;
-            }
-            let rule = |payment: &Payment| {
-                let opened = Payment { intent: Some(intent.clone()), ..payment.clone() };
-                Ok(payment.intent.is_none().then_some((opened, Vec::new())))
-            };
-            app.db.change(payment, now, rule).await?
+    let new = match gift_card {
+        Some(code) => gift::with_card(&app, &order, provider, &code, now).await?,
+        None if provider == Provider::Gift => {
+            return Err(Refusal::invalid("/gift_card", "is needed to pay by gift card"));
         }
+        None => Payment::new(&order, provider, now),
     };
-    Ok((StatusCode::CREATED, Json(view(&payment.value, &providers, return_url.as_deref()))))
+    let payment = match new.provider {
+        Provider::Transfer | Provider::Cash => promise(&app, &order, new, now).await?,
+        Provider::Gift => given_all(&app, new, now).await?,
+        Provider::Stripe | Provider::Razorpay => at_provider(&app, &providers, new, now).await?,
+    };
+    Ok((StatusCode::CREATED, Json(view(&payment, &providers, return_url.as_deref()))))
+}
+
+/// Opens a payment at its provider, once.
+async fn at_provider(app: &App, providers: &Providers, new: Payment, now: Timestamp) -> Result<Payment> {
+    let payment = app.db.put_new(new, Vec::new(), now).await?.stored();
+    if payment.value.intent.is_some() {
+        return Ok(payment.value);
+    }
+    let intent = providers.open(&payment.value).await?;
+    // Razorpay reports what happened to its order, which does not say whose it is.
+    if payment.value.provider == Provider::Razorpay {
+        let known = Known { name: intent.id.clone(), payment: payment.value.id };
+        app.db.put_new(known, Vec::new(), now).await?;
+    }
+    let rule = |payment: &Payment| {
+        let opened = Payment { intent: Some(intent.clone()), ..payment.clone() };
+        Ok(payment.intent.is_none().then_some((opened, Vec::new())))
+    };
+    Ok(app.db.change(payment, now, rule).await?.value)
+}
+
+/// A payment of which a gift card pays all: nobody else is asked.
+async fn given_all(app: &App, new: Payment, now: Timestamp) -> Result<Payment> {
+    let payment = app.db.put_new(new, Vec::new(), now).await?.stored();
+    let card = payment.value.credit.map(|credit| credit.card.to_string()).ok_or(Code::NotFound)?;
+    let rule = |payment: &Payment| {
+        let intent = Some(Intent { id: card.clone(), client_secret: None });
+        let ready = Fact::Authorized { amount: payment.charged(), charge: None };
+        Payment { intent, ..payment.clone() }.learn(&ready, now)
+    };
+    Ok(app.db.change(payment, now, rule).await?.value)
 }
 
 /// Promises a payment that no provider moves, under a reference of its own.

@@ -94,7 +94,7 @@ impl Providers {
         Provider::ALL.iter().copied().filter(|provider| match provider {
             Provider::Stripe => self.stripe.is_some(),
             Provider::Razorpay => self.razorpay.is_some(),
-            Provider::Transfer | Provider::Cash => false,
+            Provider::Transfer | Provider::Cash | Provider::Gift => false,
         })
     }
 
@@ -107,7 +107,7 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe().map_err(absent)?.open(payment).await,
             Provider::Razorpay => self.razorpay().map_err(absent)?.open(payment).await,
-            Provider::Transfer | Provider::Cash => {
+            Provider::Transfer | Provider::Cash | Provider::Gift => {
                 Err(Refusal::invalid("/provider", "is promised, not opened"))
             }
         }
@@ -123,6 +123,7 @@ impl Providers {
             Provider::Razorpay => self.razorpay()?.capture(payment).await,
             // It comes by itself.
             Provider::Transfer | Provider::Cash => Ok(None),
+            Provider::Gift => Ok(Some(Fact::Captured { charge: None })),
         }
     }
 
@@ -134,7 +135,7 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.void(payment, &intent.id).await,
             Provider::Razorpay => self.razorpay()?.let_go(payment).await,
-            Provider::Transfer | Provider::Cash => Ok(Some(Fact::Cancelled)),
+            Provider::Transfer | Provider::Cash | Provider::Gift => Ok(Some(Fact::Cancelled)),
         }
     }
 
@@ -146,8 +147,8 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.refund(payment, &intent.id, refund).await,
             Provider::Razorpay => self.razorpay()?.refund(payment, refund).await,
-            // People pay it back, and say so.
-            Provider::Transfer | Provider::Cash => Ok(None),
+            // People pay it back, and say so; what a card has paid went back to it before.
+            Provider::Transfer | Provider::Cash | Provider::Gift => Ok(None),
         }
     }
 
@@ -168,7 +169,7 @@ impl Providers {
             Provider::Razorpay => {
                 self.razorpay()?.reports(from, until).await?.into_iter().map(Report::Razorpay).collect()
             }
-            Provider::Transfer | Provider::Cash => Vec::new(),
+            Provider::Transfer | Provider::Cash | Provider::Gift => Vec::new(),
         })
     }
 
@@ -180,7 +181,11 @@ impl Providers {
         match (payment.provider, &payment.intent, &payment.charge) {
             (Provider::Stripe, Some(intent), _) => self.stripe()?.look(&intent.id).await,
             (Provider::Razorpay, _, Some(charge)) => self.razorpay()?.look(charge).await,
-            (Provider::Stripe | Provider::Razorpay | Provider::Transfer | Provider::Cash, _, _) => Ok(None),
+            (
+                Provider::Stripe | Provider::Razorpay | Provider::Transfer | Provider::Cash | Provider::Gift,
+                _,
+                _,
+            ) => Ok(None),
         }
     }
 
@@ -192,7 +197,7 @@ impl Providers {
         match payment.provider {
             Provider::Stripe => self.stripe()?.look_at_refund(name).await,
             Provider::Razorpay => self.razorpay()?.look_at_refund(name).await,
-            Provider::Transfer | Provider::Cash => Ok(None),
+            Provider::Transfer | Provider::Cash | Provider::Gift => Ok(None),
         }
     }
 
@@ -211,7 +216,7 @@ impl Providers {
                 pay_url: self.razorpay.as_ref().and_then(|razorpay| razorpay.pay_url(intent, return_url)),
                 ..HowToPay::default()
             },
-            Provider::Transfer | Provider::Cash => HowToPay::default(),
+            Provider::Transfer | Provider::Cash | Provider::Gift => HowToPay::default(),
         }
     }
 }

@@ -206,7 +206,7 @@ impl Razorpay {
     pub async fn open(&self, payment: &Payment) -> Result<Intent> {
         let receipt = payment.id.to_string();
         let body = json!({
-            "amount": payment.amount.amount,
+            "amount": payment.charged().amount,
             "currency": payment.amount.currency.code(),
             "receipt": receipt,
             "notes": {"payment_id": receipt, "order_id": payment.order.to_string()},
@@ -252,7 +252,7 @@ impl Razorpay {
     pub async fn capture(&self, payment: &Payment) -> Result<Option<Fact>> {
         let charge =
             payment.charge.as_ref().ok_or_else(|| Code::Internal.caused_by("nothing was authorised"))?;
-        let body = json!({"amount": payment.amount.amount, "currency": payment.amount.currency.code()});
+        let body = json!({"amount": payment.charged().amount, "currency": payment.amount.currency.code()});
         let captured =
             call::send::<Attempt>(self.post(&format!("/v1/payments/{charge}/capture"), &body)).await;
         let attempt = match captured {
@@ -297,7 +297,8 @@ impl Razorpay {
         let key = format!("{id}-{attempt}");
         let notes =
             json!({"payment_id": payment.id.to_string(), "refund_id": id, "attempt": attempt.to_string()});
-        let body = json!({"amount": refund.amount.amount, "speed": "normal", "receipt": key, "notes": notes});
+        let body =
+            json!({"amount": refund.asked().amount, "speed": "normal", "receipt": key, "notes": notes});
         let call =
             self.post(&format!("/v1/payments/{charge}/refund"), &body).header("X-Refund-Idempotency", &key);
         match call::send::<RefundEntity>(call).await {

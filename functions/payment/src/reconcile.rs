@@ -166,7 +166,11 @@ async fn explained(
         }
         Happening::Refunded { refund, .. } => {
             let payment = payment().await?;
-            match payment.refund(refund).map(|refund| &refund.state) {
+            let refund = payment.refund(refund);
+            if refund.is_some_and(|refund| refund.asked().is_zero()) {
+                return Ok(true);
+            }
+            match refund.map(|refund| &refund.state) {
                 Some(RefundState::Done { id, .. }) if back.contains(id) => Ok(true),
                 Some(RefundState::Done { id, .. }) => {
                     let fact = providers.look_at_refund(&payment, id).await?;

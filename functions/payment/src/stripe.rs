@@ -223,7 +223,7 @@ impl Stripe {
     /// # Errors
     /// `provider_unavailable`; `internal` when Stripe refuses the call.
     pub async fn open(&self, payment: &Payment) -> Result<Intent> {
-        let (amount, currency) = (units(payment.amount)?, payment.amount.currency.code().to_lowercase());
+        let (amount, currency) = (units(payment.charged())?, payment.amount.currency.code().to_lowercase());
         let (id, order) = (payment.id.to_string(), payment.order.to_string());
         let form = [
             ("amount", amount.as_str()),
@@ -290,7 +290,7 @@ impl Stripe {
     /// `provider_unavailable`; `internal` for an answer that cannot be understood.
     pub async fn refund(&self, payment: &Payment, intent: &str, refund: &Refund) -> Result<Option<Fact>> {
         let attempt = refund.state.attempt();
-        let (of, id, amount) = (payment.id.to_string(), refund.id.to_string(), units(refund.amount)?);
+        let (of, id, amount) = (payment.id.to_string(), refund.id.to_string(), units(refund.asked())?);
         let nth = attempt.to_string();
         let form = [
             ("payment_intent", intent),

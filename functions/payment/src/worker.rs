@@ -14,9 +14,10 @@ use tessera::error::{Code, Result};
 use tessera::id::{OrderId, PaymentId, RefundId};
 use tessera::message::{Envelope, Message};
 use tessera::money::Money;
+use tessera::payment::gift::{CardBack, GiftCard};
 use tessera::payment::ledger::Entry;
-use tessera::payment::refund::{Refund, RefundState};
-use tessera::payment::{Act, Fate, Payment, Provider, store};
+use tessera::payment::refund::{Progress, Refund, RefundFact, RefundState};
+use tessera::payment::{Act, Fact, Fate, Payment, Provider, State, store};
 use tessera::queue::{Job, Worker};
 
 /// The worker, with its provider at hand.
@@ -49,6 +50,7 @@ fn work<'a>(
                 let known = store::payment(&app.db, *payment).await?.value;
                 note(app, Entry::receipt(&known, receipt, at)?).await
             }
+            Message::GiftCreditDue { payment } => credit(app, providers, *payment).await,
             Message::RefundDue { payment, refund, attempt } => {
                 ask(app, providers, *payment, *refund, *attempt).await
             }
@@ -175,6 +177,42 @@ async fn follow(app: &App, providers: &Providers, mut payment: Stored<Payment>, 
     Code::Busy.refuse()
 }
 
+/// Makes a gift card follow its payment: it lets go of its part for good, and the booking is told; or it has it back. Repeating it
+/// changes nothing, and it may die anywhere.
+async fn credit(app: &App, providers: &Providers, payment: PaymentId) -> Result<()> {
+    // A second look, because the payment may be let go while the card is asked.
+    for _ in 0..4 {
+        let (now, payment) = (app.clock.now(), store::payment(&app.db, payment).await?);
+        let Some(credit) = payment.value.credit else { return Ok(()) };
+        let (of, amount) = (payment.value.id, credit.amount.amount);
+        match payment.value.state {
+            State::Open => return Ok(()),
+            State::Authorized { .. } | State::Captured { .. } if credit.claimed => return Ok(()),
+            State::Voided { .. } => {
+                let card = store::gift_card(&app.db, credit.card).await?;
+                let released = |card: &GiftCard| Ok(card.release(of).map(|next| (next, Vec::new())));
+                return app.db.change(card, now, released).await.map(drop);
+            }
+            State::Authorized { .. } | State::Captured { .. } => {
+                let card = store::gift_card(&app.db, credit.card).await?;
+                let claimed =
+                    |card: &GiftCard| Ok(card.claim(of, amount, now)?.map(|next| (next, Vec::new())));
+                match app.db.change(card, now, claimed).await {
+                    Ok(_) => drop(app.db.change(payment, now, |payment| Ok(payment.credited())).await?),
+                    // Somebody else has emptied it: without its part there is no booking.
+                    Err(refusal) if refusal.code == Code::WrongState => {
+                        tracing::info!(payment = %of, card = %credit.card, "the gift card was used elsewhere");
+                        follow(app, providers, payment, Fate::Gone { back: None }).await?;
+                        return Ok(());
+                    }
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+        }
+    }
+    Code::Busy.refuse()
+}
+
 /// Asks the provider for a refund that is due, if it still is.
 async fn ask(app: &App, providers: &Providers, payment: PaymentId, id: RefundId, attempt: u32) -> Result<()> {
     let payment = store::payment(&app.db, payment).await?;
@@ -183,7 +221,21 @@ async fn ask(app: &App, providers: &Providers, payment: PaymentId, id: RefundId,
         return Ok(());
     }
     let intent = payment.value.intent.clone().ok_or(Code::NotFound)?;
-    let fact = providers.refund(&payment.value, &intent, &refund).await?;
+    if let Some(credit) = payment.value.credit.filter(|_| refund.to_card > 0) {
+        let back = CardBack { refund: id, amount: refund.to_card };
+        let card = store::gift_card(&app.db, credit.card).await?;
+        let of = payment.value.id;
+        app.db
+            .change(card, app.clock.now(), |card| Ok(card.give_back(of, back).map(|next| (next, Vec::new()))))
+            .await?;
+    }
+    let fact = match refund.asked().is_zero() {
+        true => {
+            let (ours, progress) = (Some((id, attempt)), Progress::Done);
+            Some(Fact::Refund(RefundFact { id: id.to_string(), ours, amount: refund.amount, progress }))
+        }
+        false => providers.refund(&payment.value, &intent, &refund).await?,
+    };
     if let Some(fact) = fact {
         let now = app.clock.now();
         app.db.change(payment, now, |payment| payment.learn(&fact, now)).await?;

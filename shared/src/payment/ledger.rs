@@ -5,7 +5,7 @@
 //!
 //! | what happened | debit | credit |
 //! |---|---|---|
-//! | captured | the provider: all of it; fees borne by the seller | sales, per line, without tax; fees, without tax; taxes, per rate; fees owed |
+//! | captured | the provider: all of it, but what a gift card pays; gift cards; fees borne by the seller | sales, per line, without tax; fees, without tax; taxes, per rate; fees owed |
 //! | refunded | the same, of what went back | the provider |
 //! | a refund came back | the provider | the same |
 //! | money was seen that had been promised | the provider: the seller's bank, or till | deposits |
@@ -32,6 +32,8 @@ pub enum Account {
     Provider(Provider),
     /// What buyers have paid of what they promised, and is not for anything yet.
     Deposits,
+    /// What the organisation owes to those who have its gift cards.
+    GiftCards,
     /// What was sold, without tax.
     Sales,
     /// Fees that buyers paid, without tax.
@@ -127,7 +129,8 @@ impl Entry {
             Some(_) => Account::Deposits,
             None => Account::Provider(payment.provider),
         };
-        let mut postings = money_in(payment, from, &parts, payment.amount.amount);
+        let credit = payment.credit.map_or(0, |credit| credit.amount.amount);
+        let mut postings = money_in(payment, (from, credit), &parts, payment.amount.amount);
         if let Some(borne) = payment.borne {
             let plain = |account, amount| Posting { account, item: None, amount };
             postings.push(plain(Account::FeesBorne, borne.amount));
@@ -165,7 +168,7 @@ impl Entry {
         at: Timestamp,
     ) -> Result<Self> {
         let from = Account::Provider(payment.provider);
-        let mut postings = money_in(payment, from, &refund.backs, refund.amount.amount);
+        let mut postings = money_in(payment, (from, refund.to_card), &refund.backs, refund.amount.amount);
         let id = refund.id;
         let what = match returned {
             true => Happening::RefundReturned { refund: id, attempt },
@@ -209,9 +212,12 @@ impl Entry {
     }
 }
 
-/// So much came in for these parts: it is there, and it is for sales, fees and taxes.
-fn money_in(payment: &Payment, there: Account, parts: &[Back], amount: i64) -> Vec<Posting> {
-    let mut postings = vec![Posting { account: there, item: None, amount }];
+/// So much came in for these parts, some of it from a gift card: it is there, and it is for sales, fees and taxes.
+fn money_in(payment: &Payment, (there, credit): (Account, i64), parts: &[Back], amount: i64) -> Vec<Posting> {
+    let sources = [(there, amount - credit), (Account::GiftCards, credit)].into_iter();
+    let came = sources.filter(|(_, amount)| *amount != 0);
+    let mut postings: Vec<Posting> =
+        came.map(|(account, amount)| Posting { account, item: None, amount }).collect();
     let mut rest = amount;
     let mut credit = |account: Account, item: Option<Item>, amount: i64| {
         rest -= amount;
@@ -305,7 +311,14 @@ pub fn revenue(
             (Account::Sales | Account::Fees, _) => true,
             (Account::Tax(_) | Account::FeesBorne, RevenueBy::Item) => false,
             (Account::Tax(_) | Account::FeesBorne, _) => true,
-            (Account::Provider(_) | Account::Deposits | Account::FeesOwed | Account::Suspense, _) => false,
+            (
+                Account::Provider(_)
+                | Account::GiftCards
+                | Account::Deposits
+                | Account::FeesOwed
+                | Account::Suspense,
+                _,
+            ) => false,
         };
         if !part {
             continue;
@@ -316,7 +329,11 @@ pub fn revenue(
             Account::Fees => sum.fees -= posting.amount,
             Account::Tax(_) => sum.taxes -= posting.amount,
             Account::FeesBorne => sum.borne += posting.amount,
-            Account::Provider(_) | Account::Deposits | Account::FeesOwed | Account::Suspense => {}
+            Account::Provider(_)
+            | Account::GiftCards
+            | Account::Deposits
+            | Account::FeesOwed
+            | Account::Suspense => {}
         }
     }
 }

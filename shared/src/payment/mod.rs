@@ -7,8 +7,10 @@
 //! does it, and may die and begin again at any point.
 //!
 //! A refund is owed before it is asked for ([`Payment::owe`]): what is owed can never be more than what was taken, whoever asks at
-//! once, because it is all in one item. [`store`] has the kept form, [`promise`] what is different about transfers and cash.
+//! once, because it is all in one item. [`store`] has the kept form, [`promise`] what is different about transfers and cash,
+//! [`gift`] how a gift card pays a part.
 
+pub mod gift;
 pub mod ledger;
 pub mod promise;
 pub mod refund;
@@ -22,6 +24,7 @@ use crate::message::Message;
 use crate::money::Money;
 use crate::order::Order;
 use crate::price::Part;
+use gift::Credit;
 use jiff::Timestamp;
 use promise::{Promise, Receipt};
 use refund::{Refund, RefundFact, Wanted, Why};
@@ -39,17 +42,19 @@ pub enum Provider {
     Transfer,
     /// Cash: promised, then seen.
     Cash,
+    /// Nobody: a gift card pays all of it.
+    Gift,
 }
 
 impl Provider {
     /// Every provider.
-    pub const ALL: &'static [Self] = &[Self::Stripe, Self::Razorpay, Self::Transfer, Self::Cash];
+    pub const ALL: &'static [Self] = &[Self::Stripe, Self::Razorpay, Self::Transfer, Self::Cash, Self::Gift];
 
     /// Whether people move its money, and say so.
     #[must_use]
     pub const fn is_by_hand(self) -> bool {
         match self {
-            Self::Stripe | Self::Razorpay => false,
+            Self::Stripe | Self::Razorpay | Self::Gift => false,
             Self::Transfer | Self::Cash => true,
         }
     }
@@ -68,6 +73,7 @@ impl Provider {
             Self::Razorpay => "razorpay",
             Self::Transfer => "transfer",
             Self::Cash => "cash",
+            Self::Gift => "gift",
         }
     }
 }
@@ -75,7 +81,7 @@ impl Provider {
 /// The provider's own name for the payment, and what the client needs to pay.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Intent {
-    /// `pi_…`, `order_…`; of a transfer the reference that its buyer writes, `TS-7Q2K-94MX-3`.
+    /// `pi_…`, `order_…`; of a gift card its id, of a transfer the reference that its buyer writes, `TS-7Q2K-94MX-3`.
     pub id: String,
     /// With it the buyer's browser, and only it, can pay; where the provider has such a thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,6 +199,9 @@ pub struct Payment {
     pub provider: Provider,
     /// How much.
     pub amount: Money,
+    /// What of it a gift card pays; the provider is asked for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit: Option<Credit>,
     /// What for: lines and fees, which sum to the amount.
     pub parts: Vec<Part>,
     /// What the seller bears of fees, out of the amount.
@@ -239,6 +248,7 @@ impl Payment {
             buyer: quote.buyer,
             provider,
             amount: quote.total,
+            credit: None,
             parts: crate::price::parts(&quote.lines, &quote.extras),
             borne: quote.extras.borne,
             intent: None,
@@ -249,6 +259,37 @@ impl Payment {
             receipts: Vec::new(),
             refunds: Vec::new(),
             created: now,
+        }
+    }
+
+    /// What its provider is asked for: all but what a gift card pays.
+    #[must_use]
+    pub fn charged(&self) -> Money {
+        let credit = self.credit.map_or(0, |credit| credit.amount.amount);
+        Money::new(self.amount.amount - credit, self.amount.currency)
+    }
+
+    /// What its booking is to hear now that its money is ready, or promised; its gift card goes first.
+    fn ready(&self) -> Message {
+        let (payment, order) = (self.id, self.order);
+        match (self.credit, &self.promise) {
+            (Some(Credit { claimed: false, .. }), _) => Message::GiftCreditDue { payment },
+            (_, Some(promise)) => Message::PaymentPromised { payment, order, until: promise.until },
+            (_, None) => Message::PaymentAuthorized { payment, order },
+        }
+    }
+
+    /// Its gift card has let go of its part for good: now its booking is told. Nothing if it was told, or there is nothing to tell.
+    #[must_use]
+    pub fn credited(&self) -> Option<(Self, Vec<Message>)> {
+        let credit = self.credit.filter(|credit| !credit.claimed)?;
+        match self.state {
+            State::Open | State::Voided { .. } => None,
+            State::Authorized { .. } | State::Captured { .. } => {
+                let next = Self { credit: Some(Credit { claimed: true, ..credit }), ..self.clone() };
+                let told = next.ready();
+                Some((next, vec![told]))
+            }
         }
     }
 
@@ -303,7 +344,7 @@ impl Payment {
     /// `internal` when the provider authorised another amount than was asked for; `unavailable` for what cannot be understood yet.
     pub fn learn(&self, fact: &Fact, now: Timestamp) -> Result<Option<(Self, Vec<Message>)>> {
         let (payment, order) = (self.id, self.order);
-        let authorized = Message::PaymentAuthorized { payment, order };
+        let authorized = self.ready();
         let captured = Message::PaymentCaptured { payment, order };
         let charge = match fact {
             Fact::Authorized { charge, .. } | Fact::Captured { charge } => charge,
@@ -316,8 +357,8 @@ impl Payment {
                 Ok(Some((Self { declined: Some(code.clone()), ..self.clone() }, Vec::new())))
             }
             (Fact::Declined { .. }, _) => Ok(None),
-            (Fact::Authorized { amount, .. }, _) if *amount != self.amount => Err(Code::Internal
-                .caused_by(format!("{payment}: authorised {amount}, asked for {}", self.amount))),
+            (Fact::Authorized { amount, .. }, _) if *amount != self.charged() => Err(Code::Internal
+                .caused_by(format!("{payment}: authorised {amount}, asked for {}", self.charged()))),
             (Fact::Authorized { .. }, State::Open) => moved(State::Authorized { at: now }, vec![authorized]),
             // Taken without our asking (by hand, at the provider): the places must still be secured, or the money goes back.
             (Fact::Captured { .. }, State::Open) => {
@@ -328,7 +369,9 @@ impl Payment {
                 moved(State::Captured { at: now }, vec![captured])
             }
             (Fact::Cancelled, State::Open | State::Authorized { .. }) => {
-                moved(State::Voided { at: now }, vec![Message::PaymentVoided { payment, order }])
+                let freed = self.credit.map(|_| Message::GiftCreditDue { payment });
+                let told = std::iter::once(Message::PaymentVoided { payment, order }).chain(freed);
+                moved(State::Voided { at: now }, told.collect())
             }
             // Money that was taken can be given back, not let go.
             (Fact::Authorized { .. } | Fact::Captured { .. } | Fact::Cancelled, _) => Ok(None),

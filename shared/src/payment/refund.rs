@@ -17,6 +17,11 @@ use serde::{Deserialize, Serialize};
 /// The most refunds that one payment can have.
 pub const MAX_REFUNDS: usize = 50;
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(amount: &i64) -> bool {
+    *amount == 0
+}
+
 /// Why something is given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +113,9 @@ pub struct Refund {
     pub id: RefundId,
     /// How much.
     pub amount: Money,
+    /// What of it goes back to the gift card, minor units: what was paid otherwise goes back first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub to_card: i64,
     /// Of what.
     pub backs: Vec<Back>,
     /// Why.
@@ -128,6 +136,12 @@ pub struct Refund {
 }
 
 impl Refund {
+    /// What its provider is asked for: all but what goes back to the gift card.
+    #[must_use]
+    pub fn asked(&self) -> Money {
+        Money::new(self.amount.amount - self.to_card, self.amount.currency)
+    }
+
     /// Whether the money went back.
     #[must_use]
     pub const fn is_done(&self) -> bool {
@@ -279,7 +293,9 @@ impl Payment {
         let amount = Money::new(backs.iter().map(|back| back.gross).sum(), self.amount.currency);
         let New { id, why, reason, by, print, .. } = new;
         let state = RefundState::Due { attempt: 1 };
-        let refund = Refund { id, amount, backs, why, reason, by, print, at: now, state };
+        let moved: i64 = self.refunds.iter().map(|known| known.asked().amount).sum();
+        let to_card = (amount.amount - (self.charged().amount - moved).max(0)).max(0);
+        let refund = Refund { id, amount, to_card, backs, why, reason, by, print, at: now, state };
         let told = Message::RefundDue { payment: self.id, refund: id, attempt: 1 };
         Ok(Some((self.with(refund), vec![told])))
     }
@@ -381,7 +397,7 @@ impl Payment {
         let rest = self.rests().iter().sum::<i64>().min(amount.amount);
         let backs = self.spread(&Wanted::Amount(Money { amount: rest, ..amount })).unwrap_or_default();
         let (why, state) = (Why::Provider, RefundState::Due { attempt });
-        Refund { id, amount, backs, why, reason: None, by: None, print: None, at: now, state }
+        Refund { id, amount, to_card: 0, backs, why, reason: None, by: None, print: None, at: now, state }
     }
 
     /// Whether a refund is still to be asked for, or to be heard of.

@@ -9,14 +9,16 @@
 //! | how far was compared | `reconciled#` provider | `-` | | |
 //! | ledger entry | `ledger#` organisation | time `#` entry id | `noted#` provider `#` day, by time | |
 //! | how else can be paid | organisation id | `means` | | |
+//! | gift card | gift card id | `-` | `cards#` organisation, by creation | |
 
+use super::gift::GiftCard;
 use super::ledger::Entry;
 use super::promise::Means;
 use super::{Payment, Provider};
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{OrderId, OrganisationId, PaymentId};
+use crate::id::{GiftCardId, OrderId, OrganisationId, PaymentId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,30 @@ pub fn by_hand(organisation: OrganisationId, list: ByHand) -> String {
         ByHand::Awaited => format!("awaited#{organisation}"),
         ByHand::Owed => format!("byhand#{organisation}"),
     }
+}
+
+impl Item for GiftCard {
+    const TABLE: Table = Table::Payment;
+    fn key(&self) -> Key {
+        Key::new(self.id, "-")
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((cards_of(self.organisation), format!("{}#{}", sortable(self.created), self.id)))
+    }
+}
+
+/// The partition of an organisation's gift cards.
+#[must_use]
+pub fn cards_of(organisation: OrganisationId) -> String {
+    format!("cards#{organisation}")
+}
+
+/// A gift card.
+///
+/// # Errors
+/// `not_found`; as [`Db::get`].
+pub async fn gift_card(db: &Db, id: GiftCardId) -> Result<Stored<GiftCard>> {
+    db.get(&Key::new(id, "-")).await?.ok_or_else(|| Code::NotFound.into())
 }
 
 impl Item for Means {

@@ -32,6 +32,7 @@ pub(super) fn payment(state: State) -> Payment {
         buyer: Buyer::Guest(GuestId::derive(&["g"])),
         provider: Provider::Stripe,
         amount: euros(2500),
+        credit: None,
         parts: vec![part("a", 1500, 240), part("b", 900, 0), part("fee", 100, 16)],
         borne: Some(euros(30)),
         intent: Some(Intent { id: "pi_1".into(), client_secret: Some("s".into()) }),

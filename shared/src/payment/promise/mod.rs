@@ -170,7 +170,7 @@ impl PaymentMeans {
         now: Timestamp,
     ) -> Result<Option<Promise>> {
         let (pay, terms) = match provider {
-            Provider::Stripe | Provider::Razorpay => return Ok(None),
+            Provider::Stripe | Provider::Razorpay | Provider::Gift => return Ok(None),
             Provider::Transfer => match &self.transfer {
                 Some(TransferMeans { account, terms }) => (PayTo::Account(account.clone()), terms),
                 None => return Ok(None),
@@ -260,11 +260,10 @@ impl Payment {
     pub fn promised(&self, promise: Promise, now: Timestamp) -> Option<Change> {
         match self.state {
             State::Open => {
-                let until = promise.until;
                 let next =
                     Self { state: State::Authorized { at: now }, promise: Some(promise), ..self.clone() };
-                let (payment, order) = (self.id, self.order);
-                Some((next, vec![Message::PaymentPromised { payment, order, until }]))
+                let told = next.ready();
+                Some((next, vec![told]))
             }
             State::Authorized { .. } | State::Captured { .. } | State::Voided { .. } => None,
         }
@@ -295,7 +294,7 @@ impl Payment {
         let kept = match self.state {
             // All of it may still be wanted.
             State::Open | State::Authorized { .. } => return Money::new(0, self.amount.currency),
-            State::Captured { .. } => self.amount.amount,
+            State::Captured { .. } => self.charged().amount,
             State::Voided { .. } => 0,
         };
         Money::new(self.received().amount - kept, self.amount.currency)
@@ -304,7 +303,7 @@ impl Payment {
     /// How much is still waited for.
     #[must_use]
     pub fn outstanding(&self) -> Money {
-        let rest = self.awaited().map_or(0, |_| self.amount.amount - self.received().amount);
+        let rest = self.awaited().map_or(0, |_| self.charged().amount - self.received().amount);
         Money::new(rest, self.amount.currency)
     }
 
@@ -339,7 +338,7 @@ impl Payment {
         let mut told = vec![Message::ReceiptNoted { payment, receipt: receipt.id.clone() }];
         let mut next = self.clone();
         next.receipts.push(receipt);
-        let enough = next.received().amount >= self.amount.amount;
+        let enough = next.received().amount >= self.charged().amount;
         match self.state {
             State::Authorized { .. } if enough => {
                 next.state = State::Captured { at: now };
