@@ -28,7 +28,7 @@ pub fn pdf(invoice: &Invoice) -> Result<Vec<u8>> {
     let subtotal = money(invoice.lines.iter().map(InvoiceLine::left).sum());
     let issued = language.date(invoice.day()?);
     let supplied = invoice.supply.date.map(|date| language.date(date));
-    let (order, provider) = (invoice.order.to_string(), title(invoice.provider.word()));
+    let (order, provider) = (invoice.order.to_string(), language.paid_with(invoice.provider));
     let written: Vec<Written> =
         invoice.lines.iter().map(|line| written(invoice, line)).collect::<Result<_>>()?;
     let lines: Vec<paper::InvoiceLine<'_>> = invoice
@@ -112,7 +112,7 @@ pub fn pdf(invoice: &Invoice) -> Result<Vec<u8>> {
             true => paper::Amounts::WithoutTax,
             false => paper::Amounts::WithTax,
         }),
-        payment: Some(&provider),
+        payment: Some(provider),
         notes: Some(&notes),
     };
     paper::invoice(&said).map_err(|error| Code::Internal.caused_by(error))
@@ -152,12 +152,6 @@ fn detail(invoice: &Invoice, line: &InvoiceLine) -> Result<Option<String>> {
         parts.push(line.seats.join(", "));
     }
     Ok(Some(parts.join(" · ")))
-}
-
-/// `stripe` as people write it.
-fn title(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! them everywhere, and one document should not have two kinds.
 
 use crate::money::{Money, Percent};
+use crate::payment::Provider;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +137,27 @@ impl Language {
         }
     }
 
+    /// How it was paid.
+    #[must_use]
+    pub const fn paid_with(self, provider: Provider) -> &'static str {
+        match (provider, self) {
+            (Provider::Stripe, _) => "Stripe",
+            (Provider::Razorpay, _) => "Razorpay",
+            (Provider::Transfer, Self::En) => "Bank transfer",
+            (Provider::Transfer, Self::De) => "Überweisung",
+            (Provider::Transfer, Self::Hi) => "बैंक ट्रांसफ़र",
+            (Provider::Transfer, Self::Ar) => "تحويل بنكي",
+            (Provider::Cash, Self::En) => "Cash",
+            (Provider::Cash, Self::De) => "Bar",
+            (Provider::Cash, Self::Hi) => "नकद",
+            (Provider::Cash, Self::Ar) => "نقدًا",
+            (Provider::Gift, Self::En) => "Gift card",
+            (Provider::Gift, Self::De) => "Gutschein",
+            (Provider::Gift, Self::Hi) => "गिफ़्ट कार्ड",
+            (Provider::Gift, Self::Ar) => "بطاقة هدايا",
+        }
+    }
+
     /// A date: `14 March 2027`, `14. März 2027`.
     #[must_use]
     pub fn date(self, date: Date) -> String {
@@ -191,5 +213,7 @@ mod tests {
         let written: Vec<_> = Language::ALL.iter().map(|language| language.date(day)).collect();
         assert_eq!(written, ["14 March 2027", "14. März 2027", "14 मार्च 2027", "14 مارس 2027"]);
         assert_eq!(Language::De.date(jiff::civil::date(2027, 12, 1)), "1. Dezember 2027");
+        let paid = Language::ALL.iter().map(|language| language.paid_with(Provider::Cash));
+        assert_eq!(paid.collect::<Vec<_>>(), ["Cash", "Bar", "नकद", "نقدًا"]);
     }
 }
