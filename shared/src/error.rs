@@ -91,7 +91,7 @@ codes! {
     Opening 503 "opening" true "Sales open in a moment" "Repeat after Retry-After seconds.";
     Busy 503 "busy" true "Too many at once" "Repeat the same request after Retry-After seconds.";
     Unavailable 503 "unavailable" true "A part is not reachable" "Repeat the same request after Retry-After seconds.";
-    ProviderUnavailable 503 "provider_unavailable" true "The payment provider does not answer" "Repeat the same request after Retry-After seconds.";
+    ProviderUnavailable 503 "provider_unavailable" true "The payment provider does not answer" "Pay with one of those in others, or repeat the same request after Retry-After seconds.";
 }
 
 /// One fault in the input, at a place.
@@ -116,6 +116,8 @@ pub struct Refusal {
     pub faults: Vec<Fault>,
     /// Further members of the problem document (for instance when a ticket was used).
     pub extra: serde_json::Map<String, serde_json::Value>,
+    /// After so many seconds it is worth asking again, if it is not the usual one.
+    pub retry_after: Option<u32>,
     /// The private cause: logged, never shown.
     pub cause: Option<Cause>,
 }
@@ -168,7 +170,14 @@ impl Refusal {
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, detail: None, faults: Vec::new(), extra: serde_json::Map::new(), cause: None }
+        Self {
+            code,
+            detail: None,
+            faults: Vec::new(),
+            extra: serde_json::Map::new(),
+            retry_after: None,
+            cause: None,
+        }
     }
 }
 

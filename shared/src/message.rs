@@ -201,6 +201,16 @@ pub enum Message {
         /// Its order.
         order: OrderId,
     },
+    /// What waited for the provider is to be tried again.
+    #[serde(rename = "payment.resumed.v1")]
+    PaymentResumed {
+        /// The payment.
+        payment: PaymentId,
+        /// Its order.
+        order: OrderId,
+        /// Since when it has waited.
+        since: Timestamp,
+    },
     /// A refund is owed: the provider is to be asked for it.
     #[serde(rename = "payment.refund_due.v1")]
     RefundDue {
@@ -382,9 +392,10 @@ impl Message {
             Self::PaymentVoided { .. } => &[Queue::Booking, Queue::Order],
             Self::PaymentRefunded { .. } | Self::InvoiceDue { .. } => &[Queue::Order],
             Self::PaymentCaptured { .. } | Self::RefundFailed { .. } => &[Queue::Order, Queue::Payment],
-            Self::RefundDue { .. } | Self::ReceiptNoted { .. } | Self::GiftCreditDue { .. } => {
-                &[Queue::Payment]
-            }
+            Self::PaymentResumed { .. }
+            | Self::RefundDue { .. }
+            | Self::ReceiptNoted { .. }
+            | Self::GiftCreditDue { .. } => &[Queue::Payment],
             Self::RefundDone { .. } => &[Queue::Order, Queue::Payment, Queue::Notification],
             Self::BookingConfirmed { .. } => &[Queue::Order, Queue::Payment, Queue::Entry],
             Self::BookingReserved { .. } | Self::BookingLost { .. } => {

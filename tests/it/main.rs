@@ -13,6 +13,7 @@ mod application;
 mod booking;
 mod bootstrap;
 mod catalogue;
+mod circuit;
 mod demo;
 mod docs;
 mod entry;

@@ -197,7 +197,7 @@ async fn a_provider_that_is_down_or_loses_answers_costs_nobody_anything() {
     world.whole.stripe().switch(|switches| switches.lose_next = 1).unwrap();
     let payment = world.payment(&held, &order).await;
     assert_eq!(world.whole.stripe().payments(0, 10).unwrap().len(), 1);
-    // The same for the capture.
+    // The same for the capture: what does not get through waits for a few minutes.
     world
         .whole
         .stripe()
@@ -210,6 +210,10 @@ async fn a_provider_that_is_down_or_loses_answers_costs_nobody_anything() {
     world.whole.stripe().confirm(secret.split("_secret_").next().unwrap(), "pm_card_visa").unwrap();
     world.settle().await;
     assert_eq!(world.read_order(&held, &order).await["status"], "confirmed");
+    for _ in 0..2 {
+        world.whole.run_job("PaymentWorker", "resume").await.unwrap();
+        world.settle().await;
+    }
     let payments = world.whole.stripe().payments(0, 10).unwrap();
     assert_eq!((payments.len(), payments[0].received), (1, 2500));
     assert_eq!(world.dead_letters(), 0);

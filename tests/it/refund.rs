@@ -243,6 +243,10 @@ async fn calling_an_event_off_refunds_everybody_and_says_how_far_it_is() {
     let path = format!("/v1/events/{}/cancel", sale.event);
     world.post(&path).by(&sale.organiser.token).send().await.ok();
     world.settle().await;
+    for _ in 0..2 {
+        world.whole.run_job("PaymentWorker", "resume").await.unwrap();
+        world.settle().await;
+    }
     let path = format!("/v1/events/{}/refunds", sale.event);
     let progress = world.get(&path).by(&sale.organiser.token).send().await.ok();
     assert_eq!(

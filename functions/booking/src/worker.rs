@@ -57,6 +57,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::InvoiceIssued { .. }
             | Message::PaymentCaptured { .. }
             | Message::PaymentRefunded { .. }
+            | Message::PaymentResumed { .. }
             | Message::RefundDue { .. }
             | Message::RefundDone { .. }
             | Message::RefundFailed { .. }

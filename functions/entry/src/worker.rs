@@ -44,6 +44,7 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
+            | Message::PaymentResumed { .. }
             | Message::RefundDue { .. }
             | Message::RefundFailed { .. }
             | Message::RefundDone { .. }

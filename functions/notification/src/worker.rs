@@ -84,6 +84,7 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             | Message::PaymentCaptured { .. }
             | Message::PaymentVoided { .. }
             | Message::PaymentRefunded { .. }
+            | Message::PaymentResumed { .. }
             | Message::RefundDue { .. }
             | Message::RefundFailed { .. }
             | Message::BookingConfirmed { .. }

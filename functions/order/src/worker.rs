@@ -75,6 +75,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::OrderFreePlaced { .. }
             | Message::OrderCancelled { .. }
             | Message::PaymentAuthorized { .. }
+            | Message::PaymentResumed { .. }
             | Message::RefundDue { .. }
             | Message::BookingEventCancelling { .. }
             | Message::MailingContinued { .. }

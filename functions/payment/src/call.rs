@@ -1,12 +1,16 @@
-//! What the adapters share: one call to a provider, how it ended, and one layer of retries for those who wait. The worker's calls are
-//! repeated by the queue.
+//! What the adapters share: one call to a provider, how it ended, and one layer of retries for those who wait. What the worker could
+//! not ask for waits (see [`crate::waiting`]).
 
+use crate::breaker::Breaker;
 use aws_lc_rs::hmac;
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
-use tessera::config::{Config, ConfigError};
+use tessera::app::App;
+use tessera::config::ConfigError;
 use tessera::error::{Code, Refusal};
+use tessera::payment::Provider;
 use tessera::sign::random;
 
 /// How long one call may take.
@@ -17,29 +21,81 @@ const TRIES: u32 = 3;
 /// How a call ended, other than well.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// No answer, or one that says "later".
+    /// It was not made: the provider has failed time and again. It is worth asking again after so long.
+    Open(SignedDuration),
+    /// The provider is in no state to answer: this counts.
+    Down {
+        /// What happened.
+        why: String,
+        /// Whether nothing came until the deadline.
+        late: bool,
+    },
+    /// It answers, but not this, or not now.
     Passing(String),
     /// A refusal that will stay one: the `error` object of the answer.
     Final(Value),
+    /// The store did not say whether it may be made.
+    Unknown(Refusal),
 }
 
 impl Failure {
     /// How it is said to whoever asked.
     pub(crate) fn refusal(self, provider: &str) -> Refusal {
         match self {
-            Self::Passing(why) => Code::ProviderUnavailable.caused_by(format!("{provider}: {why}")),
+            Self::Open(wait) => {
+                let seconds = wait.as_millis().unsigned_abs().div_ceil(1_000);
+                let retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
+                let said = format!("{provider} has not answered for a while, and is not asked now");
+                Refusal { retry_after, ..Code::ProviderUnavailable.because(said) }
+            }
+            Self::Down { why, .. } | Self::Passing(why) => {
+                Code::ProviderUnavailable.caused_by(format!("{provider}: {why}"))
+            }
             Self::Final(error) => Code::Internal.caused_by(format!("{provider} refused: {error}")),
+            Self::Unknown(refusal) => refusal,
         }
     }
 }
 
-/// An HTTP client with our deadline.
-///
-/// # Errors
-/// Names the setting of the provider's address, though nothing of it is wrong, if there can be no client.
-pub(crate) fn client(config: &Config, setting: &str) -> Result<reqwest::Client, ConfigError> {
-    let client = reqwest::Client::builder().timeout(DEADLINE).tcp_nodelay(true).build();
-    client.map_err(|error| config.wrong(setting, &error.to_string()))
+/// The way to a provider: every call goes through its circuit.
+pub(crate) struct Line {
+    http: reqwest::Client,
+    /// Whether it is asked.
+    pub(crate) breaker: Breaker,
+}
+
+impl Line {
+    /// One with our deadline.
+    ///
+    /// # Errors
+    /// Names the setting of the provider's address, though nothing of it is wrong, if there can be no client.
+    pub(crate) fn new(app: &App, provider: Provider, setting: &str) -> Result<Self, ConfigError> {
+        let client = reqwest::Client::builder().timeout(DEADLINE).tcp_nodelay(true).build();
+        let http = client.map_err(|error| app.config.wrong(setting, &error.to_string()))?;
+        Ok(Self { http, breaker: Breaker::new(app, provider) })
+    }
+
+    /// A call to come.
+    pub(crate) fn get(&self, url: &str) -> reqwest::RequestBuilder {
+        self.http.get(url)
+    }
+
+    /// A call to come.
+    pub(crate) fn post(&self, url: &str) -> reqwest::RequestBuilder {
+        self.http.post(url)
+    }
+
+    /// Makes a call, unless the circuit is open.
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        call: reqwest::RequestBuilder,
+    ) -> Result<T, Failure> {
+        let pass = self.breaker.pass().await?;
+        let answer = exchange(call).await;
+        let worked = !matches!(answer, Err(Failure::Down { .. }));
+        self.breaker.report(pass, worked).await;
+        answer
+    }
 }
 
 /// Secrets in force, comma-separated.
@@ -63,18 +119,30 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..64).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
-/// Makes a call.
-pub(crate) async fn send<T: DeserializeOwned>(call: reqwest::RequestBuilder) -> Result<T, Failure> {
-    let passing = |error: &dyn std::fmt::Display| Failure::Passing(error.to_string());
-    let answer = call.send().await.map_err(|error| passing(&error))?;
+/// Makes a call. What counts against the provider is what says nothing about the call itself:
+///
+/// - no answer, a broken one, none until the deadline, 5xx, 429 (too many at once);
+/// - 401: a key that is refused is refused for every call, until an operator puts it right.
+///
+/// 403 (this key may not do this) and 409 (the same idempotency key in flight) are about one call, and will pass: until then, nothing
+/// that was to be done is given up.
+async fn exchange<T: DeserializeOwned>(call: reqwest::RequestBuilder) -> Result<T, Failure> {
+    let lost = |error: reqwest::Error| Failure::Down { late: error.is_timeout(), why: error.to_string() };
+    let answer = call.send().await.map_err(lost)?;
     let status = answer.status();
-    let body = answer.bytes().await.map_err(|error| passing(&error))?;
+    let body = answer.bytes().await.map_err(lost)?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|error| passing(&error));
+        return serde_json::from_slice(&body).map_err(|error| match error.is_data() {
+            // It is JSON, but not of the form that we know.
+            true => Failure::Passing(error.to_string()),
+            false => Failure::Down { why: error.to_string(), late: false },
+        });
     }
-    // 409 is the same key in flight, 429 is too many at once. A key that is refused (401, 403) is put right by an operator: until
-    // then, nothing that was to be done is given up.
-    if status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 409 | 429) {
+    if status.is_server_error() || matches!(status.as_u16(), 401 | 429) {
+        let why = format!("{status}: {}", String::from_utf8_lossy(&body));
+        return Err(Failure::Down { why, late: false });
+    }
+    if matches!(status.as_u16(), 403 | 409) {
         return Err(Failure::Passing(format!("{status}: {}", String::from_utf8_lossy(&body))));
     }
     match serde_json::from_slice::<Value>(&body) {
@@ -83,13 +151,14 @@ pub(crate) async fn send<T: DeserializeOwned>(call: reqwest::RequestBuilder) -> 
     }
 }
 
-/// After a try that failed in passing, a random pause of up to 0.2, then 0.4 seconds ("full jitter"): then it is to be tried again.
+/// After a try that failed in passing, a random pause of up to 0.2, then 0.4 seconds ("full jitter"): then it is to be tried again. Who
+/// has waited until a deadline is not asked to wait for another: API Gateway and our own function would give up first.
 ///
 /// # Errors
 /// The failure, if it will stay one, or was the last.
 pub(crate) async fn pause(what: &str, tries: u32, failure: Failure) -> Result<(), Failure> {
     match failure {
-        Failure::Passing(why) if tries < TRIES => {
+        Failure::Down { why, late: false } | Failure::Passing(why) if tries < TRIES => {
             tracing::warn!(what, tries, why, "a provider's call failed in passing");
             let bound = 200u64 << (tries - 1);
             let random = random::<8>().map(u64::from_be_bytes).unwrap_or(bound / 2);

@@ -12,12 +12,14 @@
 //! | [`reports`] | what providers report, taken in |
 //! | [`reconcile`] | what they say happened, beside our payments and books |
 //! | [`worker`] | capture, void or refund when the booking's fate is known |
+//! | `waiting` | what a provider could not be asked for, until it can |
 //! | [`providers`] | the providers of this deployment |
-//! | [`stripe`], [`razorpay`] | their adapters; `call` is what these share |
+//! | [`stripe`], [`razorpay`] | their adapters; `call` is what these share, `breaker` keeps them from asking who does not answer |
 //!
 //! Rules and the kept form are in [`tessera::payment`].
 
 pub mod books;
+mod breaker;
 pub mod by_hand;
 mod call;
 pub mod gift;
@@ -29,6 +31,7 @@ pub mod refunds;
 pub mod reports;
 pub mod statements;
 pub mod stripe;
+mod waiting;
 pub mod webhook;
 pub mod worker;
 
@@ -76,7 +79,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// # Errors
 /// Names the setting that is missing or malformed.
 pub fn router(app: App) -> Result<axum::Router, ConfigError> {
-    let providers = Arc::new(Providers::new(&app.config)?);
+    let providers = Arc::new(Providers::new(&app)?);
     Ok(tessera::http::serve(routes().layer(axum::Extension(providers)), app))
 }
 
@@ -85,6 +88,6 @@ pub fn router(app: App) -> Result<axum::Router, ConfigError> {
 /// # Errors
 /// Names the setting that is missing or malformed.
 pub fn worker(app: App) -> Result<Worker, ConfigError> {
-    let providers = Arc::new(Providers::new(&app.config)?);
+    let providers = Arc::new(Providers::new(&app)?);
     Ok(worker::worker(app, providers))
 }

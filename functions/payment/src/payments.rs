@@ -143,7 +143,8 @@ fn view(payment: &Payment, providers: &Providers, return_url: Option<&str>) -> V
 }
 
 /// Open a payment for an order, or get the one that is open: an order is paid once. Nothing more is needed from the
-/// client after the buyer has paid at the provider.
+/// client after the buyer has paid at the provider. A provider that does not answer is refused with `provider_unavailable`; `others` are
+/// those that do.
 #[utoipa::path(post, path = "/v1/orders/{id}/payments", tag = "payment", security(("bearer" = []), ()), request_body = Open,
     params(("id" = OrderId, Path, description = "The order"), Link),
     responses((status = 201, description = "Open", body = View)))]

@@ -6,8 +6,9 @@ use crate::stripe::{self, Stripe};
 use jiff::Timestamp;
 use serde::Serialize;
 use tessera::app::App;
-use tessera::config::{Config, ConfigError};
+use tessera::config::ConfigError;
 use tessera::error::{Code, Refusal, Result};
+use tessera::payment::circuit::Circuit;
 use tessera::payment::refund::Refund;
 use tessera::payment::{Fact, Intent, Payment, Provider};
 
@@ -69,8 +70,8 @@ impl Providers {
     ///
     /// # Errors
     /// Names the setting that is missing or malformed.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { stripe: Stripe::new(config)?, razorpay: Razorpay::new(config)? })
+    pub fn new(app: &App) -> Result<Self, ConfigError> {
+        Ok(Self { stripe: Stripe::new(app)?, razorpay: Razorpay::new(app)? })
     }
 
     /// Stripe.
@@ -98,19 +99,52 @@ impl Providers {
         })
     }
 
+    /// A provider's circuit, at most a few seconds old.
+    ///
+    /// # Errors
+    /// `not_found` if this deployment has no account there; the store's own.
+    pub async fn circuit(&self, provider: Provider) -> Result<Circuit> {
+        match provider {
+            Provider::Stripe => self.stripe()?.breaker().circuit().await,
+            Provider::Razorpay => self.razorpay()?.breaker().circuit().await,
+            // Nobody is asked.
+            Provider::Transfer | Provider::Cash | Provider::Gift => Ok(Circuit::new(provider)),
+        }
+    }
+
     /// Opens a payment at its provider, or finds what was opened there before.
     ///
     /// # Errors
-    /// `invalid_input` for a provider that is not offered here; `provider_unavailable`; `payment_refused`.
+    /// `invalid_input` for a provider that is not offered here; `provider_unavailable`, with the others that are in service;
+    /// `payment_refused`.
     pub async fn open(&self, payment: &Payment) -> Result<Intent> {
         let absent = |_| Refusal::invalid("/provider", "is not offered here");
-        match payment.provider {
+        let opened = match payment.provider {
             Provider::Stripe => self.stripe().map_err(absent)?.open(payment).await,
             Provider::Razorpay => self.razorpay().map_err(absent)?.open(payment).await,
             Provider::Transfer | Provider::Cash | Provider::Gift => {
-                Err(Refusal::invalid("/provider", "is promised, not opened"))
+                return Err(Refusal::invalid("/provider", "is promised, not opened"));
+            }
+        };
+        match opened {
+            Err(refusal) if refusal.code == Code::ProviderUnavailable => {
+                Err(refusal.with("others", self.in_service(payment.provider).await))
+            }
+            opened => opened,
+        }
+    }
+
+    /// The others that answer, as far as is known.
+    async fn in_service(&self, except: Provider) -> Vec<Provider> {
+        let mut found = Vec::new();
+        for provider in self.offered().filter(|provider| *provider != except) {
+            match self.circuit(provider).await {
+                Ok(circuit) if circuit.is_closed() => found.push(provider),
+                Ok(_) => {}
+                Err(refusal) => tracing::warn!(%refusal, "it is not known whether a provider is in service"),
             }
         }
+        found
     }
 
     /// Takes the money, and answers with what is true at the provider afterwards.

@@ -12,17 +12,19 @@
 //! Source: <https://razorpay.com/docs/api/orders/>, <https://razorpay.com/docs/api/payments/>,
 //! <https://razorpay.com/docs/api/refunds/>, <https://razorpay.com/docs/webhooks/validate-test/>.
 
-use crate::call::{self, Failure};
+use crate::breaker::Breaker;
+use crate::call::{self, Failure, Line};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tessera::config::{Config, ConfigError};
+use tessera::app::App;
+use tessera::config::ConfigError;
 use tessera::error::{Code, Refusal, Result};
 use tessera::id::RefundId;
 use tessera::money::{Currency, Money};
 use tessera::payment::refund::{Progress, Refund, RefundFact};
-use tessera::payment::{Fact, Intent, Payment};
+use tessera::payment::{Fact, Intent, Payment, Provider};
 
 /// What was authorised and not captured goes back after so many minutes: long enough for an operator to put right what kept it from
 /// being captured.
@@ -30,7 +32,7 @@ pub const LET_GO_MINUTES: u32 = 1_440;
 
 /// A client of one Razorpay account.
 pub struct Razorpay {
-    http: reqwest::Client,
+    line: Line,
     base: String,
     key_id: String,
     key_secret: String,
@@ -158,7 +160,7 @@ fn refused(failure: Failure) -> Refusal {
             tracing::error!(%error, "razorpay refused to open a payment");
             Code::PaymentRefused.because(words(&error).1)
         }
-        passing @ Failure::Passing(_) => passing.refusal("razorpay"),
+        other => other.refusal("razorpay"),
     }
 }
 
@@ -169,11 +171,12 @@ impl Razorpay {
     ///
     /// # Errors
     /// Names the setting.
-    pub fn new(config: &Config) -> Result<Option<Self>, ConfigError> {
+    pub fn new(app: &App) -> Result<Option<Self>, ConfigError> {
+        let config = &app.config;
         let Some(key_id) = config.optional("RAZORPAY_KEY_ID") else { return Ok(None) };
         let base = config.optional("RAZORPAY_BASE_URL").unwrap_or("https://api.razorpay.com");
         Ok(Some(Self {
-            http: call::client(config, "RAZORPAY_BASE_URL")?,
+            line: Line::new(app, Provider::Razorpay, "RAZORPAY_BASE_URL")?,
             base: base.trim_end_matches('/').to_owned(),
             key_id: key_id.to_owned(),
             key_secret: config.require("RAZORPAY_KEY_SECRET")?.to_owned(),
@@ -182,15 +185,21 @@ impl Razorpay {
         }))
     }
 
+    /// Whether it is asked.
+    pub(crate) const fn breaker(&self) -> &Breaker {
+        &self.line.breaker
+    }
+
+    async fn send<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<T, Failure> {
+        self.line.send(call.basic_auth(&self.key_id, Some(&self.key_secret))).await
+    }
+
     fn get(&self, path: &str) -> reqwest::RequestBuilder {
-        self.http.get(format!("{}{path}", self.base)).basic_auth(&self.key_id, Some(&self.key_secret))
+        self.line.get(&format!("{}{path}", self.base))
     }
 
     fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
-        self.http
-            .post(format!("{}{path}", self.base))
-            .basic_auth(&self.key_id, Some(&self.key_secret))
-            .json(body)
+        self.line.post(&format!("{}{path}", self.base)).json(body)
     }
 
     /// The key that the checkout in the buyer's browser names.
@@ -226,12 +235,12 @@ impl Razorpay {
     async fn open_once(&self, receipt: &str, body: &Value, tries: u32) -> Result<Order, Failure> {
         if tries > 1 {
             let found: List<Order> =
-                call::send(self.get(&format!("/v1/orders?receipt={receipt}&count=1"))).await?;
+                self.send(self.get(&format!("/v1/orders?receipt={receipt}&count=1"))).await?;
             if let Some(order) = found.items.into_iter().next() {
                 return Ok(order);
             }
         }
-        call::send(self.post("/v1/orders", body)).await
+        self.send(self.post("/v1/orders", body)).await
     }
 
     /// The page on which the buyer pays, if this deployment has one.
@@ -254,7 +263,7 @@ impl Razorpay {
             payment.charge.as_ref().ok_or_else(|| Code::Internal.caused_by("nothing was authorised"))?;
         let body = json!({"amount": payment.charged().amount, "currency": payment.amount.currency.code()});
         let captured =
-            call::send::<Attempt>(self.post(&format!("/v1/payments/{charge}/capture"), &body)).await;
+            self.send::<Attempt>(self.post(&format!("/v1/payments/{charge}/capture"), &body)).await;
         let attempt = match captured {
             Ok(attempt) => attempt,
             // Captured already, perhaps by an earlier call whose answer was lost; or gone. Its state says which.
@@ -282,7 +291,7 @@ impl Razorpay {
     }
 
     async fn attempt(&self, charge: &str) -> Result<Attempt> {
-        let found = call::send(self.get(&format!("/v1/payments/{charge}"))).await;
+        let found = self.send(self.get(&format!("/v1/payments/{charge}"))).await;
         found.map_err(|failure| failure.refusal("razorpay"))
     }
 
@@ -301,7 +310,7 @@ impl Razorpay {
             json!({"amount": refund.asked().amount, "speed": "normal", "receipt": key, "notes": notes});
         let call =
             self.post(&format!("/v1/payments/{charge}/refund"), &body).header("X-Refund-Idempotency", &key);
-        match call::send::<RefundEntity>(call).await {
+        match self.send::<RefundEntity>(call).await {
             Ok(made) => Ok(made.fact()),
             Err(Failure::Final(error)) => {
                 tracing::warn!(refund = id, %error, "razorpay refused a refund");
@@ -353,7 +362,7 @@ impl Razorpay {
             let (from, to, skip) = (from.as_second(), until.as_second() - 1, page * 100);
             let path = format!("/v1/{what}?from={from}&to={to}&count=100&skip={skip}");
             let listed: List<T> =
-                call::send(self.get(&path)).await.map_err(|failure| failure.refusal("razorpay"))?;
+                self.send(self.get(&path)).await.map_err(|failure| failure.refusal("razorpay"))?;
             let last = listed.items.len() < 100;
             found.extend(listed.items);
             if last {
@@ -376,7 +385,7 @@ impl Razorpay {
     /// # Errors
     /// As [`Self::look`].
     pub async fn look_at_refund(&self, name: &str) -> Result<Option<Fact>> {
-        let found: Result<RefundEntity, Failure> = call::send(self.get(&format!("/v1/refunds/{name}"))).await;
+        let found: Result<RefundEntity, Failure> = self.send(self.get(&format!("/v1/refunds/{name}"))).await;
         Ok(found.map_err(|failure| failure.refusal("razorpay"))?.fact())
     }
 

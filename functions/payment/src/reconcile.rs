@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use tessera::app::App;
 use tessera::db::Replace;
-use tessera::error::{Code, Result};
+use tessera::error::{Code, Refusal, Result};
 use tessera::id::PaymentId;
 use tessera::payment::ledger::{Entry, Happening};
 use tessera::payment::refund::{Progress, RefundState};
@@ -30,6 +30,8 @@ const SHORTEST: SignedDuration = SignedDuration::from_mins(1);
 const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 /// The first look goes back so far.
 const BACK: SignedDuration = SignedDuration::from_hours(24);
+/// A provider that was not compared with for so long: somebody must look.
+const TOO_LONG: SignedDuration = SignedDuration::from_hours(48);
 /// A run has 25 seconds; the next one goes on.
 const ENOUGH: Duration = Duration::from_secs(12);
 
@@ -47,15 +49,23 @@ struct Found {
     unexplained: Vec<Entry>,
 }
 
-/// Goes on comparing with each provider where the last run ended.
+/// Goes on comparing with each provider where the last run ended. With one that does not answer it goes on when it answers: that it
+/// does not has had an alarm of its own.
 ///
 /// # Errors
-/// What kept a provider from being looked at, after the others were; `internal` for differences that nobody can explain.
+/// What kept a provider from being looked at, after the others were; `internal` for differences that nobody can explain, and for a
+/// provider that was not compared with for two days.
 pub async fn reconcile(app: &App, providers: &Providers) -> Result<()> {
     let (mut outcome, mut differences) = (Ok(()), 0);
     for provider in providers.offered() {
         match catch_up(app, providers, provider).await {
             Ok(unexplained) => differences += unexplained,
+            Err(refusal) if refusal.code == Code::ProviderUnavailable => {
+                match put_off(app, provider, refusal).await {
+                    Ok(unexplained) => differences += unexplained,
+                    Err(refusal) => outcome = Err(refusal),
+                }
+            }
             Err(refusal) => outcome = Err(refusal),
         }
     }
@@ -64,6 +74,24 @@ pub async fn reconcile(app: &App, providers: &Providers) -> Result<()> {
         0 => Ok(()),
         _ => Err(Code::Internal
             .caused_by(format!("{differences} entries in the books are unknown to their provider"))),
+    }
+}
+
+/// What a provider that does not answer leaves: how many entries nobody could explain before.
+async fn put_off(app: &App, provider: Provider, refusal: Refusal) -> Result<usize> {
+    tracing::warn!(provider = provider.word(), %refusal, "comparing is put off");
+    let now = app.clock.now();
+    let known = match reconciled(&app.db, provider).await? {
+        Some(known) => known,
+        // From now on it counts how long it was not compared with.
+        None => {
+            let from = Reconciled { provider, until: now - BACK, unexplained: Vec::new() };
+            app.db.put_new(from, Vec::new(), now).await?.stored()
+        }
+    };
+    match now.duration_since(known.value.until) > TOO_LONG {
+        true => Err(refusal),
+        false => Ok(known.value.unexplained.len()),
     }
 }
 
@@ -137,7 +165,7 @@ async fn compare(
         }
         // Authorised for minutes: whatever was to be done about it went wrong.
         if matches!(payment.state, State::Authorized { .. }) {
-            settle(app, providers, payment.order).await?;
+            settle(app, providers, payment.order, app.clock.now()).await?;
         }
     }
     for entry in noted(&app.db, provider, from + OVERLAP, until).await? {

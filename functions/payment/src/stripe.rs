@@ -2,20 +2,23 @@
 //!
 //! Our own typed calls: six of them, form-encoded, against the pinned API version. Every call that moves money carries
 //! an Idempotency-Key made of our payment's id, so that a repeated call is answered, not repeated. One layer of retries,
-//! here for callers who wait; the worker's calls are repeated by the queue.
+//! here for callers who wait; the worker's calls are tried again when the provider is asked again.
 //!
 //! Source: <https://docs.stripe.com/api>, <https://docs.stripe.com/webhooks#verify-manually>.
 
-use crate::call::{self, Failure};
+use crate::breaker::Breaker;
+use crate::call::{self, Failure, Line};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tessera::config::{Config, ConfigError};
+use tessera::app::App;
+use tessera::config::ConfigError;
 use tessera::error::{Code, Refusal, Result};
 use tessera::id::RefundId;
 use tessera::money::{Currency, Money};
 use tessera::payment::refund::{Progress, Refund, RefundFact};
-use tessera::payment::{Fact, Intent, Payment};
+use tessera::payment::{Fact, Intent, Payment, Provider};
 
 /// The version of Stripe's API this adapter was written against.
 const VERSION: &str = "2025-03-31.basil";
@@ -24,7 +27,7 @@ const TOLERANCE: i64 = 300;
 
 /// A client of one Stripe account.
 pub struct Stripe {
-    http: reqwest::Client,
+    line: Line,
     base: String,
     secret: String,
     webhook_secrets: Vec<String>,
@@ -197,11 +200,12 @@ impl Stripe {
     ///
     /// # Errors
     /// Names the setting.
-    pub fn new(config: &Config) -> Result<Option<Self>, ConfigError> {
+    pub fn new(app: &App) -> Result<Option<Self>, ConfigError> {
+        let config = &app.config;
         let Some(secret) = config.optional("STRIPE_SECRET_KEY") else { return Ok(None) };
         let base = config.optional("STRIPE_BASE_URL").unwrap_or("https://api.stripe.com");
         Ok(Some(Self {
-            http: call::client(config, "STRIPE_BASE_URL")?,
+            line: Line::new(app, Provider::Stripe, "STRIPE_BASE_URL")?,
             base: base.trim_end_matches('/').to_owned(),
             secret: secret.to_owned(),
             webhook_secrets: call::secrets(config.require("STRIPE_WEBHOOK_SECRETS")?),
@@ -209,13 +213,23 @@ impl Stripe {
         }))
     }
 
-    fn ask(&self, call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        call.bearer_auth(&self.secret).header("Stripe-Version", VERSION)
+    /// Whether it is asked.
+    pub(crate) const fn breaker(&self) -> &Breaker {
+        &self.line.breaker
+    }
+
+    async fn send<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<T, Failure> {
+        self.line.send(call.bearer_auth(&self.secret).header("Stripe-Version", VERSION)).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let got = self.send(self.line.get(&format!("{}{path}", self.base))).await;
+        got.map_err(|failure| failure.refusal("stripe"))
     }
 
     async fn once(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<Value, Failure> {
-        let call = self.http.post(format!("{}{path}", self.base)).header("Idempotency-Key", key).form(form);
-        call::send(self.ask(call)).await
+        let call = self.line.post(&format!("{}{path}", self.base));
+        self.send(call.header("Idempotency-Key", key).form(form)).await
     }
 
     /// Opens a PaymentIntent for a payment, or finds the one it opened before.
@@ -326,8 +340,7 @@ impl Stripe {
     /// # Errors
     /// `provider_unavailable`; `internal` when Stripe refuses the call.
     pub async fn payment_of(&self, intent: &str) -> Result<Option<String>> {
-        let call = self.ask(self.http.get(format!("{}/v1/payment_intents/{intent}", self.base)));
-        let intent: PaymentIntent = call::send(call).await.map_err(|failure| failure.refusal("stripe"))?;
+        let intent: PaymentIntent = self.get(&format!("/v1/payment_intents/{intent}")).await?;
         Ok(intent.metadata.payment_id)
     }
 
@@ -352,10 +365,7 @@ impl Stripe {
         for _ in 0..100 {
             let kinds: String = KINDS.iter().map(|kind| format!("&types[]={kind}")).collect();
             let window = format!("created[gte]={}&created[lt]={}", from.as_second(), until.as_second());
-            let path = format!("{}/v1/events?limit=100&{window}{kinds}{after}", self.base);
-            let page: Events = call::send(self.ask(self.http.get(path)))
-                .await
-                .map_err(|failure| failure.refusal("stripe"))?;
+            let page: Events = self.get(&format!("/v1/events?limit=100&{window}{kinds}{after}")).await?;
             let last = page.data.last().map(|event| event.id.clone());
             for event in page.data {
                 reports.extend(read(event)?);
@@ -376,8 +386,7 @@ impl Stripe {
     /// # Errors
     /// `provider_unavailable`; `internal` when Stripe refuses the call.
     pub async fn look(&self, intent: &str) -> Result<Option<Fact>> {
-        let call = self.ask(self.http.get(format!("{}/v1/payment_intents/{intent}", self.base)));
-        let intent: PaymentIntent = call::send(call).await.map_err(|failure| failure.refusal("stripe"))?;
+        let intent: PaymentIntent = self.get(&format!("/v1/payment_intents/{intent}")).await?;
         Ok(intent.fact())
     }
 
@@ -386,8 +395,7 @@ impl Stripe {
     /// # Errors
     /// As [`Self::look`].
     pub async fn look_at_refund(&self, name: &str) -> Result<Option<Fact>> {
-        let call = self.ask(self.http.get(format!("{}/v1/refunds/{name}", self.base)));
-        let refund: RefundObject = call::send(call).await.map_err(|failure| failure.refusal("stripe"))?;
+        let refund: RefundObject = self.get(&format!("/v1/refunds/{name}")).await?;
         Ok(refund.fact())
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::providers::Providers;
 use crate::reconcile::reconcile;
+use crate::waiting::{or_wait, resume, resumed};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -39,20 +40,23 @@ fn work<'a>(
             | Message::BookingLost { order, .. }
             | Message::BookingReserved { order, .. }
             | Message::PaymentPromised { order, .. }
-            | Message::PaymentAuthorized { order, .. } => settle(app, providers, *order).await,
+            | Message::PaymentAuthorized { order, .. } => settle(app, providers, *order, at).await,
             Message::PaymentCaptured { payment, order } => {
                 let known = store::payment(&app.db, *payment).await?.value;
                 note(app, Entry::captured(&known, at)?).await?;
                 // What became of the booking while the money was being taken.
-                settle(app, providers, *order).await
+                settle(app, providers, *order, at).await
+            }
+            Message::PaymentResumed { payment, order, since } => {
+                resumed(app, providers, *payment, *order, *since).await
             }
             Message::ReceiptNoted { payment, receipt } => {
                 let known = store::payment(&app.db, *payment).await?.value;
                 note(app, Entry::receipt(&known, receipt, at)?).await
             }
-            Message::GiftCreditDue { payment } => credit(app, providers, *payment).await,
+            Message::GiftCreditDue { payment } => credit(app, providers, *payment, at).await,
             Message::RefundDue { payment, refund, attempt } => {
-                ask(app, providers, *payment, *refund, *attempt).await
+                ask(app, providers, *payment, *refund, *attempt, at).await
             }
             Message::RefundDone { payment, refund, attempt, .. } => {
                 let known = store::payment(&app.db, *payment).await?.value;
@@ -100,6 +104,7 @@ fn tick<'a>(app: &'a App, providers: &'a Arc<Providers>, job: &'a Job) -> BoxFut
     Box::pin(async move {
         match job.job.as_str() {
             "refunds" => refunds(app).await,
+            "resume" => resume(app, providers).await,
             "reconcile" => reconcile(app, providers).await,
             "promises" => promises(app).await,
             other => Err(Code::Internal.caused_by(format!("payment has no job {other}"))),
@@ -146,12 +151,14 @@ impl Decided {
     }
 }
 
-/// Does what is left to do about an order's payments. Repeating it changes nothing, and it may die anywhere.
-pub(crate) async fn settle(app: &App, providers: &Providers, order: OrderId) -> Result<()> {
+/// Does what is left to do about an order's payments. Repeating it changes nothing, and it may die anywhere. What does not get through
+/// to its provider waits, as it may have done since an earlier instant.
+pub(crate) async fn settle(app: &App, providers: &Providers, order: OrderId, since: Timestamp) -> Result<()> {
     let Some(decided) = fate(app, order).await? else { return Ok(()) };
     for payment in store::payments_of(&app.db, &[order]).await? {
-        let fate = decided.of(payment.value.provider);
-        follow(app, providers, payment, fate).await?;
+        let (id, fate) = (payment.value.id, decided.of(payment.value.provider));
+        let done = follow(app, providers, payment, fate).await;
+        or_wait(app, id, since, done).await?;
     }
     Ok(())
 }
@@ -179,7 +186,12 @@ async fn follow(app: &App, providers: &Providers, mut payment: Stored<Payment>, 
 
 /// Makes a gift card follow its payment: it lets go of its part for good, and the booking is told; or it has it back. Repeating it
 /// changes nothing, and it may die anywhere.
-async fn credit(app: &App, providers: &Providers, payment: PaymentId) -> Result<()> {
+pub(crate) async fn credit(
+    app: &App,
+    providers: &Providers,
+    payment: PaymentId,
+    since: Timestamp,
+) -> Result<()> {
     // A second look, because the payment may be let go while the card is asked.
     for _ in 0..4 {
         let (now, payment) = (app.clock.now(), store::payment(&app.db, payment).await?);
@@ -202,8 +214,8 @@ async fn credit(app: &App, providers: &Providers, payment: PaymentId) -> Result<
                     // Somebody else has emptied it: without its part there is no booking.
                     Err(refusal) if refusal.code == Code::WrongState => {
                         tracing::info!(payment = %of, card = %credit.card, "the gift card was used elsewhere");
-                        follow(app, providers, payment, Fate::Gone { back: None }).await?;
-                        return Ok(());
+                        let done = follow(app, providers, payment, Fate::Gone { back: None }).await;
+                        return or_wait(app, of, since, done).await;
                     }
                     Err(refusal) => return Err(refusal),
                 }
@@ -213,8 +225,26 @@ async fn credit(app: &App, providers: &Providers, payment: PaymentId) -> Result<
     Code::Busy.refuse()
 }
 
-/// Asks the provider for a refund that is due, if it still is.
-async fn ask(app: &App, providers: &Providers, payment: PaymentId, id: RefundId, attempt: u32) -> Result<()> {
+/// Asks the provider for a refund that is due, if it still is; it waits as in [`settle`].
+pub(crate) async fn ask(
+    app: &App,
+    providers: &Providers,
+    payment: PaymentId,
+    refund: RefundId,
+    attempt: u32,
+    since: Timestamp,
+) -> Result<()> {
+    let done = ask_now(app, providers, payment, refund, attempt).await;
+    or_wait(app, payment, since, done).await
+}
+
+async fn ask_now(
+    app: &App,
+    providers: &Providers,
+    payment: PaymentId,
+    id: RefundId,
+    attempt: u32,
+) -> Result<()> {
     let payment = store::payment(&app.db, payment).await?;
     let refund = payment.value.refund(id).ok_or(Code::NotFound)?.clone();
     if refund.state != (RefundState::Due { attempt }) {

@@ -10,6 +10,7 @@
 //! once, because it is all in one item. [`store`] has the kept form, [`promise`] what is different about transfers and cash,
 //! [`gift`] how a gift card pays a part.
 
+pub mod circuit;
 pub mod gift;
 pub mod ledger;
 pub mod promise;
@@ -225,6 +226,9 @@ pub struct Payment {
     /// What is owed, or went back, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<Refund>,
+    /// Since when something is to be done that its provider could not be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Timestamp>,
     /// When it was first stored.
     pub created: Timestamp,
 }
@@ -258,6 +262,7 @@ impl Payment {
             promise: None,
             receipts: Vec::new(),
             refunds: Vec::new(),
+            waits: None,
             created: now,
         }
     }
@@ -401,6 +406,21 @@ impl Payment {
             (State::Open | State::Captured { .. } | State::Voided { .. }, Fate::Confirmed)
             | (State::Voided { .. }, Fate::Gone { .. }) => None,
         }
+    }
+
+    /// Notes that something is to be done that its provider could not be asked for. Nothing, if that is known.
+    #[must_use]
+    pub fn wait(&self, since: Timestamp) -> Option<(Self, Vec<Message>)> {
+        let known = self.waits.is_some_and(|known| known <= since);
+        (!known).then(|| (Self { waits: Some(since), ..self.clone() }, Vec::new()))
+    }
+
+    /// Lets what waits be tried again. The mark goes in the write that tells of it, so that whoever fails again sets a new one.
+    #[must_use]
+    pub fn resume(&self) -> Option<(Self, Vec<Message>)> {
+        let since = self.waits?;
+        let told = Message::PaymentResumed { payment: self.id, order: self.order, since };
+        Some((Self { waits: None, ..self.clone() }, vec![told]))
     }
 
     /// The id of the one refund that the booking's fate can ask for.

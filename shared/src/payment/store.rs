@@ -3,14 +3,16 @@
 //!
 //! | item | pk | sk | g1 | g2 |
 //! |---|---|---|---|---|
-//! | payment | payment id | `-` | `owing#` shard, by creation, while a refund is not done; `awaited#` shard, by when something is to be done, while a promise is waited for | `awaited#` or `byhand#` organisation, by creation, while it is waited for, or something is to be paid back by hand |
+//! | payment | payment id | `-` | `owing#` shard, by creation, while a refund is not done or something waits for the provider; `awaited#` shard, by when something is to be done, while a promise is waited for | `awaited#` or `byhand#` organisation, by creation, while it is waited for, or something is to be paid back by hand |
 //! | a provider's name for a payment | name | `-` | | |
 //! | a report that was taken in | `reported#` provider `#` id | `-` | | |
 //! | how far was compared | `reconciled#` provider | `-` | | |
+//! | whether a provider is asked | `circuit#` provider | `-` | | |
 //! | ledger entry | `ledger#` organisation | time `#` entry id | `noted#` provider `#` day, by time | |
 //! | how else can be paid | organisation id | `means` | | |
 //! | gift card | gift card id | `-` | `cards#` organisation, by creation | |
 
+use super::circuit::Circuit;
 use super::gift::GiftCard;
 use super::ledger::Entry;
 use super::promise::Means;
@@ -22,7 +24,7 @@ use crate::id::{GiftCardId, OrderId, OrganisationId, PaymentId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Over so many partitions are payments spread that owe a refund, or are waited for: a cancelled event owes thousands at once.
+/// Over so many partitions are payments spread that owe a refund, wait, or are waited for: a cancelled event owes thousands at once.
 pub const SHARDS: u8 = 8;
 
 impl Item for Payment {
@@ -35,7 +37,7 @@ impl Item for Payment {
         match self.awaited() {
             Some(promise) => Some((awaited(shard), format!("{}#{}", sortable(promise.wakes()), self.id))),
             None if self.promise.is_some() => None,
-            None => self.owes().then(|| (owing(shard), self.place())),
+            None => (self.owes() || self.waits.is_some()).then(|| (owing(shard), self.place())),
         }
     }
     fn second(&self) -> Option<(String, String)> {
@@ -210,6 +212,25 @@ pub async fn reconciled(db: &Db, provider: Provider) -> Result<Option<Stored<Rec
     db.get(&reconciled_key(provider)).await
 }
 
+impl Item for Circuit {
+    const TABLE: Table = Table::Payment;
+    fn key(&self) -> Key {
+        circuit_key(self.provider)
+    }
+}
+
+fn circuit_key(provider: Provider) -> Key {
+    Key::new(format!("circuit#{}", provider.word()), "-")
+}
+
+/// A provider's circuit; nothing if it has never failed.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn circuit(db: &Db, provider: Provider) -> Result<Option<Stored<Circuit>>> {
+    db.get(&circuit_key(provider)).await
+}
+
 impl Item for Entry {
     const TABLE: Table = Table::Payment;
     fn key(&self) -> Key {
@@ -272,7 +293,7 @@ pub fn entries(organisation: OrganisationId, from: Timestamp, until: Timestamp) 
     Query::of(Listing::Primary, books(organisation)).between(sortable(from), sortable(until))
 }
 
-/// The payments of one shard that owe a refund, the oldest first.
+/// The payments of one shard that owe a refund or wait, the oldest first.
 #[must_use]
 pub fn owing_in(shard: u8) -> Query {
     Query::of(Listing::First, owing(shard))

@@ -42,6 +42,7 @@ pub(super) fn payment(state: State) -> Payment {
         promise: None,
         receipts: Vec::new(),
         refunds: Vec::new(),
+        waits: None,
         created: at(0),
     }
 }
