@@ -1,6 +1,6 @@
 //! What each condition of each write is good for.
 //!
-//! Nothing here is listed by hand. Nine stories use everything that writes, with a hand on the wire to the tables that
+//! Nothing here is listed by hand. Eleven stories use everything that writes, with a hand on the wire to the tables that
 //! collects the conditions it sees. Then
 //!
 //! - the stories are told with a **rival** who is faster at every single write: the same request, carried out just
@@ -1040,8 +1040,52 @@ async fn shop(world: &World) {
     assert_eq!(world.dead_letters(), 0);
 }
 
-const STORIES: [&str; 10] =
-    ["people", "sale", "rush", "crowd", "hall", "line", "wait", "studio", "shop", "promise"];
+/// A provider that is down: its circuit opens, is probed in vain, closes; and what was to be done there is done.
+async fn outage(world: &World) {
+    let organiser = world.organiser("organiser").await;
+    let sale = world.sale_of(&organiser, json!({"capacity": 10})).await;
+    let hold = async || {
+        let held = world.hold(&sale, 1).await;
+        let order = world.order(&held, "a@example.org").await;
+        (held, order)
+    };
+    let ((held, order), (other, other_order)) = (hold().await, hold().await);
+    let path = format!("/v1/orders/{}/payments", text(&other_order["id"]));
+    let stripe = json!({"provider": "stripe"});
+    let open = async || world.post(&path).by(&other.token).json(stripe.clone()).send().await;
+    let down = |calls: u32| {
+        world.whole.stripe().switch(|switches| switches.fail_next = calls).unwrap();
+    };
+    let payment = world.payment(&held, &order).await;
+    // A row that ends, and one that does not.
+    down(2);
+    open().await.ok();
+    down(1_000);
+    world.pay(&payment, "pm_card_visa");
+    world.settle().await;
+    let third = hold().await;
+    let path = format!("/v1/orders/{}/payments", text(&third.1["id"]));
+    let open = async || world.post(&path).by(&third.0.token).json(stripe.clone()).send().await;
+    for _ in 0..3 {
+        open().await.refused(503, "provider_unavailable");
+    }
+    world.advance(SignedDuration::from_secs(10)).await;
+    open().await.refused(503, "provider_unavailable");
+    down(0);
+    world.advance(SignedDuration::from_secs(20)).await;
+    insist(open).await;
+    for _ in 0..2 {
+        world.advance(SignedDuration::from_secs(10)).await;
+        world.whole.run_job("PaymentWorker", "resume").await.unwrap();
+        world.settle().await;
+    }
+    let path = format!("/v1/payments/{}", text(&payment["id"]));
+    assert_eq!(world.get(&path).by(&held.token).send().await.ok()["status"], "captured");
+    assert_eq!(world.dead_letters(), 0);
+}
+
+const STORIES: [&str; 11] =
+    ["people", "sale", "rush", "crowd", "hall", "line", "wait", "studio", "shop", "promise", "outage"];
 
 /// Tells a story until its end or until something is wrong with it; what that was is the answer.
 async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
@@ -1059,6 +1103,7 @@ async fn tell(story: &'static str, wire: Arc<Wire>) -> Option<String> {
             "studio" => studio(&world).await,
             "shop" => shop(&world).await,
             "promise" => promise(&world).await,
+            "outage" => outage(&world).await,
             _ => rush(&world).await,
         }
     };

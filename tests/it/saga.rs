@@ -132,8 +132,9 @@ impl Play<'_> {
             }
             12 => world.advance(SignedDuration::from_secs(chance.below(500) as i64)).await,
             13 => {
-                let (fail, lose, refunds) =
-                    (chance.below(3) as u32, chance.below(3) as u32, chance.below(2) as u32);
+                // Now and then it is down until somebody turns this again.
+                let fail = if chance.below(3) == 0 { 1_000 } else { chance.below(3) as u32 };
+                let (lose, refunds) = (chance.below(3) as u32, chance.below(2) as u32);
                 let (twice, shuffle, hold) =
                     (chance.below(3) as u32, chance.below(200), chance.below(3) == 0);
                 world
@@ -186,8 +187,13 @@ impl Play<'_> {
             .unwrap();
         world.advance(SignedDuration::from_secs(700)).await;
         world.settle().await;
-        for _ in 0..2 {
+        for _ in 0..3 {
             world.whole.run_job("BookingWorker", "tidy").await.unwrap();
+            // One probe, then the rest.
+            world.whole.run_job("PaymentWorker", "resume").await.unwrap();
+            world.settle().await;
+            world.whole.run_job("PaymentWorker", "resume").await.unwrap();
+            world.settle().await;
             world.whole.run_job("PaymentWorker", "refunds").await.unwrap();
             world.whole.run_job("PaymentWorker", "reconcile").await.unwrap();
             world.settle().await;
