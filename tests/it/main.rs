@@ -38,6 +38,7 @@ mod saga;
 mod seats;
 mod security;
 mod stock;
+mod stripe;
 mod support;
 mod tidy;
 mod transfer;

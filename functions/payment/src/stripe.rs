@@ -472,6 +472,7 @@ fn verify(secrets: &[String], header: &str, body: &[u8], now: Timestamp) -> Resu
 mod tests {
     use super::*;
     use aws_lc_rs::hmac;
+    use serde_json::json;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -524,5 +525,81 @@ mod tests {
         {
             assert_eq!(check(&["s"], header, BODY), Err(Code::SignatureInvalid), "{header}");
         }
+    }
+    /// An object as Stripe documents it (see `tests/fixtures/README.md`), with some members as we need them.
+    fn documented(name: &str, members: Value) -> Value {
+        let all: Value = serde_json::from_str(include_str!("../../../tests/fixtures/stripe.json")).unwrap();
+        let mut object = all[name].clone();
+        for (name, value) in members.as_object().unwrap() {
+            // Only what is documented.
+            assert!(object.get(name).is_some() || name == "failure_reason", "{name}");
+            object[name] = value.clone();
+        }
+        object
+    }
+
+    #[test]
+    fn what_stripe_documents_is_understood() {
+        let read_event = |kind: &str, object: Value| {
+            let event = documented("event", json!({"type": kind, "data": {"object": object}}));
+            read(serde_json::from_value(event).unwrap()).unwrap()
+        };
+        let intent = |members: Value| documented("payment_intent", members);
+        let usd = |amount| Money::new(amount, "USD".parse().unwrap());
+        // As it comes: the buyer has not paid.
+        let fresh: PaymentIntent = serde_json::from_value(intent(json!({}))).unwrap();
+        assert!(fresh.client_secret.is_some() && fresh.fact().is_none());
+        assert!(read_event("plan.created", json!({})).is_none());
+        let ours = json!({"payment_id": "pay_1", "order_id": "ord_1"});
+        for (kind, members, fact) in [
+            (
+                "payment_intent.amount_capturable_updated",
+                json!({"status": "requires_capture", "amount_capturable": 1099}),
+                Fact::Authorized { amount: usd(1099), charge: None },
+            ),
+            ("payment_intent.succeeded", json!({"status": "succeeded"}), Fact::Captured { charge: None }),
+            ("payment_intent.canceled", json!({"status": "canceled"}), Fact::Cancelled),
+            (
+                "payment_intent.payment_failed",
+                json!({"last_payment_error": {"type": "card_error", "code": "card_declined", "decline_code": "lost_card"}}),
+                Fact::Declined { code: "lost_card".to_owned() },
+            ),
+            ("payment_intent.payment_failed", json!({}), Fact::Declined { code: "declined".to_owned() }),
+        ] {
+            let mut object = intent(members);
+            object["metadata"] = ours.clone();
+            let report = read_event(kind, object.clone()).unwrap();
+            assert_eq!(report.fact, fact);
+            assert_eq!(
+                (report.payment.as_deref(), report.intent.as_deref()),
+                (Some("pay_1"), object["id"].as_str())
+            );
+        }
+        let refund = |status: &str, members: Value| {
+            let mut object = documented("refund", members);
+            object["status"] = status.into();
+            read_event("refund.updated", object).unwrap()
+        };
+        for (status, progress) in [
+            ("succeeded", Progress::Done),
+            ("pending", Progress::Pending),
+            ("requires_action", Progress::Pending),
+            ("failed", Progress::Failed { code: "expired_or_canceled_card".to_owned() }),
+            ("canceled", Progress::Failed { code: "expired_or_canceled_card".to_owned() }),
+        ] {
+            let report = refund(
+                status,
+                json!({"failure_reason": "expired_or_canceled_card", "payment_intent": "pi_1"}),
+            );
+            let Fact::Refund(fact) = report.fact else { panic!("{:?}", report.fact) };
+            assert_eq!((fact.amount, fact.ours, fact.progress), (usd(100), None, progress));
+            assert_eq!(report.intent.as_deref(), Some("pi_1"));
+        }
+        // As it comes: of a charge without an intent, made by nobody of ours.
+        let foreign = refund("succeeded", json!({}));
+        assert_eq!((foreign.payment, foreign.intent), (None, None));
+        let page = json!({"object": "list", "url": "/v1/events", "has_more": true, "data": [documented("event", json!({}))]});
+        let page: Events = serde_json::from_value(page).unwrap();
+        assert_eq!((page.data.len(), page.has_more, page.data[0].id.starts_with("evt_")), (1, true, true));
     }
 }
