@@ -190,7 +190,15 @@ async fn at_provider(app: &App, providers: &Providers, new: Payment, now: Timest
     if payment.value.intent.is_some() {
         return Ok(payment.value);
     }
-    let intent = providers.open(&payment.value).await?;
+    let intent = match providers.open(&payment.value).await {
+        Err(refusal) if refusal.code == Code::ProviderUnavailable => {
+            let mut others = providers.in_service(payment.value.provider).await;
+            let means = store::means(&app.db, payment.value.organisation).await?;
+            others.extend(means.iter().flat_map(|known| known.value.means.offered()));
+            return Err(refusal.with("others", others));
+        }
+        opened => opened?,
+    };
     // Razorpay reports what happened to its order, which does not say whose it is.
     if payment.value.provider == Provider::Razorpay {
         let known = Known { name: intent.id.clone(), payment: payment.value.id };

@@ -115,27 +115,20 @@ impl Providers {
     /// Opens a payment at its provider, or finds what was opened there before.
     ///
     /// # Errors
-    /// `invalid_input` for a provider that is not offered here; `provider_unavailable`, with the others that are in service;
-    /// `payment_refused`.
+    /// `invalid_input` for a provider that is not offered here; `provider_unavailable`; `payment_refused`.
     pub async fn open(&self, payment: &Payment) -> Result<Intent> {
         let absent = |_| Refusal::invalid("/provider", "is not offered here");
-        let opened = match payment.provider {
+        match payment.provider {
             Provider::Stripe => self.stripe().map_err(absent)?.open(payment).await,
             Provider::Razorpay => self.razorpay().map_err(absent)?.open(payment).await,
             Provider::Transfer | Provider::Cash | Provider::Gift => {
-                return Err(Refusal::invalid("/provider", "is promised, not opened"));
+                Err(Refusal::invalid("/provider", "is promised, not opened"))
             }
-        };
-        match opened {
-            Err(refusal) if refusal.code == Code::ProviderUnavailable => {
-                Err(refusal.with("others", self.in_service(payment.provider).await))
-            }
-            opened => opened,
         }
     }
 
     /// The others that answer, as far as is known.
-    async fn in_service(&self, except: Provider) -> Vec<Provider> {
+    pub async fn in_service(&self, except: Provider) -> Vec<Provider> {
         let mut found = Vec::new();
         for provider in self.offered().filter(|provider| *provider != except) {
             match self.circuit(provider).await {
