@@ -60,6 +60,15 @@ impl Provider {
         }
     }
 
+    /// The least that it pays back, minor units. Razorpay: 100, <https://razorpay.com/docs/api/refunds/create-normal/>.
+    #[must_use]
+    pub const fn least_refund(self) -> i64 {
+        match self {
+            Self::Razorpay => 100,
+            Self::Stripe | Self::Transfer | Self::Cash | Self::Gift => 1,
+        }
+    }
+
     /// With whom this payment of an order is.
     #[must_use]
     pub fn of(order: OrderId, payment: PaymentId) -> Option<Self> {

@@ -296,6 +296,11 @@ impl Payment {
         let moved: i64 = self.refunds.iter().map(|known| known.asked().amount).sum();
         let to_card = (amount.amount - (self.charged().amount - moved).max(0)).max(0);
         let refund = Refund { id, amount, to_card, backs, why, reason, by, print, at: now, state };
+        let asked = refund.asked().amount;
+        // Asked for, it would only fail, and go on failing. What a policy gives back is owed all the same.
+        if why == Why::Seller && (1..self.provider.least_refund()).contains(&asked) {
+            return Err(Refusal::invalid("/amount", "is less than its provider pays back"));
+        }
         let told = Message::RefundDue { payment: self.id, refund: id, attempt: 1 };
         Ok(Some((self.with(refund), vec![told])))
     }

@@ -180,6 +180,9 @@ fn nothing_is_owed_that_was_not_taken_and_never_more_than_that() {
     {
         assert_eq!(owe(&captured(), "x", bad).unwrap_err(), Code::InvalidInput);
     }
+    let indian = Payment { provider: Provider::Razorpay, ..captured() };
+    assert_eq!(owe(&indian, "x", Wanted::Amount(euros(99))).unwrap_err(), Code::InvalidInput);
+    assert!(owe(&indian, "x", Wanted::Amount(euros(100))).is_ok());
     let line = |amount| Wanted::Parts(vec![(1, amount)]);
     assert_eq!(owe(&captured(), "x", line(901)).unwrap_err(), Code::RefundTooLarge);
     let twice = Wanted::Parts(vec![(0, 700), (1, 1), (0, 50)]);
