@@ -161,7 +161,8 @@ pub async fn open(
     let order = app.order_for(id, caller, &link).await?.value;
     // Opened before, and perhaps decided since: it is what it was.
     let known = store::payments_of(&app.db, &[id]).await?;
-    let given = |payment: &Payment| payment.provider == provider || payment.provider == Provider::Gift;
+    let by_card = |payment: &Payment| payment.provider == Provider::Gift && gift_card.is_some();
+    let given = |payment: &Payment| payment.provider == provider || by_card(payment);
     let settled = |payment: &Payment| payment.promise.is_some() || payment.provider == Provider::Gift;
     if let Some(known) = known.iter().find(|known| given(&known.value) && settled(&known.value))
         && known.value.intent.is_some()
