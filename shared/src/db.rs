@@ -457,6 +457,38 @@ impl Db {
         Code::Busy.refuse()
     }
 
+    /// As [`Self::change`], for a rule that tells nobody of what follows.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn amend<T: Item>(
+        &self,
+        stored: Stored<T>,
+        now: Timestamp,
+        mut rule: impl FnMut(&T) -> Result<Option<T>> + Send,
+    ) -> Result<Stored<T>> {
+        self.change(stored, now, |value| Ok(rule(value)?.map(|next| (next, Vec::new())))).await
+    }
+
+    /// Writes what has one place and no history, over what was read there, if anything was.
+    ///
+    /// # Errors
+    /// `version_changed` if somebody else wrote it meanwhile; the store's own.
+    pub async fn overwrite<T: Item>(
+        &self,
+        known: Option<&Stored<T>>,
+        next: T,
+        now: Timestamp,
+    ) -> Result<Stored<T>> {
+        match known {
+            Some(known) => self.replace(known, next, Vec::new(), now).await?.done(),
+            None => match self.put_new(next, Vec::new(), now).await? {
+                Put::Done(stored) => Ok(stored),
+                Put::Existed(_) => Code::VersionChanged.refuse(),
+            },
+        }
+    }
+
     /// One page of a listing, in key order or (`newest_first`) against it. The primary listing is strongly consistent,
     /// the indexes lag by milliseconds.
     ///

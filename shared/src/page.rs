@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::db::{Item, Position, Query};
 use crate::error::{Refusal, Result};
 use crate::sign::{Purpose, Sealer};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Where and how much, from the query string.
@@ -59,6 +60,47 @@ impl Paging {
             Some((from, position)) if from == list => Ok(Some(position)),
             _ => Err(Refusal::invalid("cursor", "is not a cursor of this list")),
         }
+    }
+}
+
+/// Which time, and how much of it, from the query string.
+#[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Period {
+    /// From this instant.
+    #[param(value_type = String, format = DateTime)]
+    from: Timestamp,
+    /// Until before this instant; a year later at most.
+    #[param(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// At most so many items, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl Period {
+    /// From when, until when, and which page of that.
+    ///
+    /// # Errors
+    /// As [`within`].
+    pub fn checked(self) -> Result<(Timestamp, Timestamp, Paging)> {
+        let Self { from, until, limit, cursor } = self;
+        within(from, until)?;
+        Ok((from, until, Paging { limit, cursor }))
+    }
+}
+
+/// Whether a period is one, and not longer than a year.
+///
+/// # Errors
+/// `invalid_input` naming `until`.
+pub fn within(from: Timestamp, until: Timestamp) -> Result<()> {
+    match until > from && until <= from + SignedDuration::from_hours(24 * 366) {
+        true => Ok(()),
+        false => Err(Refusal::invalid("until", "must be after from, by a year at most")),
     }
 }
 

@@ -1,16 +1,12 @@
 //! Gift cards: all of an order, a part of it, fought for, given back, and who may see what.
 
-use crate::support::{Answer, Held, Organiser, Sale, World, merge, text, uuid};
+use crate::support::{Answer, Held, Organiser, Sale, World, euros, merge, text, uuid};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tessera_local::stores::faults::Side;
 use tessera_sandbox::razorpay::Outcome;
-
-fn euros(amount: i64) -> Value {
-    json!({"amount": amount, "currency": "EUR"})
-}
 
 async fn card(world: &World, seller: &Organiser, amount: i64, more: Value) -> Value {
     let mut wish = json!({"amount": euros(amount)});
@@ -49,26 +45,6 @@ async fn refund(world: &World, seller: &Organiser, payment: &Value, amount: i64)
     made
 }
 
-/// What is in each account of the books.
-async fn books(world: &World, seller: &Organiser) -> BTreeMap<String, i64> {
-    let now = world.whole.clock().now();
-    let (from, until) = (now - SignedDuration::from_hours(24 * 60), now + SignedDuration::from_hours(1));
-    let path =
-        format!("/v1/organisations/{}/ledger?from={from}&until={until}&limit=100", seller.organisation);
-    let page = world.get(&path).by(&seller.token).send().await.ok();
-    let mut accounts = BTreeMap::new();
-    for entry in page["items"].as_array().unwrap() {
-        let postings = entry["postings"].as_array().unwrap();
-        assert_eq!(postings.iter().map(|posting| posting["amount"].as_i64().unwrap()).sum::<i64>(), 0);
-        for posting in postings {
-            let account = posting["account"].to_string().replace(['"', '{', '}'], "");
-            *accounts.entry(account).or_default() += posting["amount"].as_i64().unwrap();
-        }
-    }
-    accounts.retain(|_, amount| *amount != 0);
-    accounts
-}
-
 fn at_stripe(world: &World) -> (i64, i64) {
     let payments = world.whole.stripe().payments(0, 100).unwrap();
     payments.iter().fold((0, 0), |sum, payment| (sum.0 + payment.received, sum.1 + payment.refunded))
@@ -97,7 +73,7 @@ async fn a_card_that_pays_all_of_it_needs_no_provider() {
     assert_eq!(world.tickets(&held, &order).await.len(), 2);
     assert_eq!(at_stripe(&world), (0, 0));
     assert_eq!(
-        books(&world, seller).await,
+        world.books(seller).await.0,
         BTreeMap::from([("gift_cards".into(), 5000), ("sales".into(), -5000)])
     );
 
@@ -110,7 +86,7 @@ async fn a_card_that_pays_all_of_it_needs_no_provider() {
     world.settle().await;
     assert_eq!(left(&world, seller, &card).await, 6000);
     assert_eq!(seen(&world, seller, &payment).await["status"], "refunded");
-    assert_eq!(books(&world, seller).await, BTreeMap::new());
+    assert_eq!(world.books(seller).await.0, BTreeMap::new());
     assert_eq!(world.dead_letters(), 0);
 }
 
@@ -136,7 +112,7 @@ async fn a_card_pays_what_it_can_and_the_provider_the_rest() {
         }
         world.settle().await;
         assert_eq!(world.read_order(&held, &order).await["status"], "confirmed");
-        let books = books(&world, seller).await;
+        let books = world.books(seller).await.0;
         assert_eq!(
             (books[&format!("provider:{provider}")], books["gift_cards"], books["sales"]),
             (3000, 2000, -5000)
@@ -149,7 +125,7 @@ async fn a_card_pays_what_it_can_and_the_provider_the_rest() {
         assert_eq!(seen(&world, seller, &payment).await["remaining"], euros(1500));
         refund(&world, seller, &payment, 1500).await;
         assert_eq!(left(&world, seller, &card).await, 2000);
-        assert_eq!(self::books(&world, seller).await, BTreeMap::new());
+        assert_eq!(world.books(seller).await.0, BTreeMap::new());
     }
     assert_eq!(at_stripe(&world), (3000, 3000));
     for _ in 0..2 {
@@ -178,9 +154,7 @@ async fn a_transfer_is_for_what_the_card_leaves() {
     world.advance(SignedDuration::from_hours(25)).await;
     world.settle().await;
     assert_eq!(left(&world, seller, &card).await, 2000);
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = world.post("/v1/sessions").json(credentials).send().await.ok();
-    let seller = Organiser { token: text(&session["access_token"]), ..seller.clone() };
+    let seller = world.sign_in("organiser", seller).await;
     assert_eq!(seen(&world, &seller, &payment).await["status"], "voided");
     let (held, order) = ordered(&world, &sale, 1).await;
     let payment = open(&world, &held, &order, "cash", &card["code"]).await.ok();
@@ -189,7 +163,7 @@ async fn a_transfer_is_for_what_the_card_leaves() {
     world.post(&told).by(&seller.token).key("all").json(json!({"amount": euros(500)})).send().await.ok();
     world.settle().await;
     assert_eq!(world.read_order(&held, &order).await["status"], "confirmed");
-    let books = books(&world, &seller).await;
+    let books = world.books(&seller).await.0;
     assert_eq!((books["provider:cash"], books["gift_cards"], books["sales"]), (500, 2000, -2500));
     assert_eq!(world.dead_letters(), 0);
 }
@@ -236,9 +210,7 @@ async fn a_card_that_was_emptied_before_the_rest_was_paid_lets_the_rest_go() {
     // Now the first one pays.
     world.pay(&payment, "pm_card_visa");
     world.settle().await;
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = world.post("/v1/sessions").json(credentials).send().await.ok();
-    let seller = Organiser { token: text(&session["access_token"]), ..seller.clone() };
+    let seller = world.sign_in("organiser", seller).await;
     assert_eq!(seen(&world, &seller, &payment).await["status"], "voided");
     assert_eq!(at_stripe(&world), (500, 0));
     let path = format!("/v1/organisations/{}/gift-cards/{}", seller.organisation, text(&card["id"]));
@@ -253,15 +225,9 @@ async fn a_card_that_was_emptied_before_the_rest_was_paid_lets_the_rest_go() {
     world.pay(&late, "pm_card_visa");
     world.settle().await;
     assert_eq!(left(&world, &seller, &full).await, 0);
-    let sold =
-        Sale { organiser: Organiser { token: signed(&world).await, ..seller.clone() }, ..sale.clone() };
+    let sold = Sale { organiser: world.sign_in("organiser", &seller).await, ..sale.clone() };
     assert_eq!(world.sold(&sold).await, 2);
     assert_eq!(world.dead_letters(), 0);
-}
-
-async fn signed(world: &World) -> String {
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    text(&world.post("/v1/sessions").json(credentials).send().await.ok()["access_token"])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -371,7 +337,7 @@ async fn a_crash_anywhere_from_opening_to_the_way_back_leaves_the_card_as_it_was
     }
     let (received, refunded) = at_stripe(&world);
     assert_eq!(received, refunded);
-    let seller = Organiser { token: signed(&world).await, ..sale.organiser.clone() };
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     let path = format!("/v1/organisations/{}/gift-cards/{}", seller.organisation, text(&card["id"]));
     let known = world.get(&path).by(&seller.token).send().await.ok();
     assert_eq!(known["left"], euros(5000));

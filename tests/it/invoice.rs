@@ -1,6 +1,6 @@
 //! Invoices and credit notes: numbers without a gap, amounts to the cent, and who may see them.
 
-use crate::support::{Held, Organiser, Sale, World, merge, text, uuid};
+use crate::support::{Held, Organiser, Sale, World, euros, merge, text, uuid};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -11,10 +11,6 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use tessera_local::stores::faults::{Service, Side};
 use tessera_sqs::NewMessage;
-
-fn euros(amount: i64) -> Value {
-    json!({"amount": amount, "currency": "EUR"})
-}
 
 fn settings(more: Value) -> Value {
     let numbers = json!([{"label": "USt-IdNr.", "value": "DE123456789"}, {"value": "27/640/51234"}]);
@@ -517,7 +513,7 @@ async fn a_crash_anywhere_from_paying_on_leaves_no_gap_and_no_invoice_twice() {
         story(crash).await;
         sold += 1;
     }
-    let seller = sign_in(&world, &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     assert_eq!(numbers(&of_seller(&world, &seller).await), (1..=sold).collect::<Vec<_>>());
     assert_eq!(world.dead_letters(), 0);
 }
@@ -551,15 +547,9 @@ async fn a_crash_anywhere_from_refunding_on_leaves_no_gap_and_no_credit_note_twi
     for crash in sides(calls) {
         story(crash).await;
     }
-    let seller = sign_in(&world, &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     assert_eq!(numbers(&of_seller(&world, &seller).await), (1..=issued).collect::<Vec<_>>());
     assert_eq!(world.dead_letters(), 0);
-}
-
-async fn sign_in(world: &World, organiser: &Organiser) -> Organiser {
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = world.post("/v1/sessions").json(credentials).send().await.ok();
-    Organiser { token: text(&session["access_token"]), ..organiser.clone() }
 }
 
 /// Counted, not timed. A credit note reads its invoice, twice, and the payment.

@@ -1,16 +1,12 @@
 //! What things cost: taxes, fees and coupons, whose limits hold however many try at once.
 
 use crate::stock::Shop;
-use crate::support::{Answer, Held, Organiser, Sale, World, merge, text, uuid};
+use crate::support::{Answer, Held, Organiser, Sale, World, euros, merge, text, uuid};
 use crate::vendor::Studio;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tessera_local::stores::faults::Side;
-
-fn euros(amount: i64) -> Value {
-    json!({"amount": amount, "currency": "EUR"})
-}
 
 async fn price_rules(world: &World, organiser: &Organiser, rules: Value) {
     let path = format!("/v1/organisations/{}/pricing", organiser.organisation);

@@ -1,14 +1,10 @@
 //! Refunds: by policy, in parts, for a called-off event; those that fail, those that race, and what the books say of them.
 
-use crate::support::{Answer, Held, Organiser, Sale, World, text, uuid};
+use crate::support::{Answer, Held, Organiser, Sale, World, euros, text, uuid};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tessera_sandbox::stripe::{Payment, Status};
-
-fn euros(amount: i64) -> Value {
-    json!({"amount": amount, "currency": "EUR"})
-}
 
 fn at_stripe(world: &World) -> Payment {
     world.whole.stripe().payments(0, 1).unwrap().remove(0)
@@ -32,37 +28,6 @@ async fn cancel(world: &World, held: &Held, order: &Value) -> Value {
     let cancelled = world.post(&path).by(&held.token).send().await.ok();
     world.settle().await;
     cancelled
-}
-
-async fn sign_in(world: &World, name: &str, organiser: &Organiser) -> Organiser {
-    let credentials = json!({"email": format!("{name}@example.org"), "password": "correct horse"});
-    let session = world.post("/v1/sessions").json(credentials).send().await.ok();
-    Organiser { token: text(&session["access_token"]), ..organiser.clone() }
-}
-
-/// Every account of an organisation with what is in it, in all; and the entries.
-async fn books(world: &World, seller: &Organiser) -> (std::collections::BTreeMap<String, i64>, Vec<Value>) {
-    let now = world.whole.clock().now();
-    let (from, until) = (now - SignedDuration::from_hours(24 * 30), now + SignedDuration::from_hours(1));
-    let path =
-        format!("/v1/organisations/{}/ledger?from={from}&until={until}&limit=100", seller.organisation);
-    let page = world.get(&path).by(&seller.token).send().await.ok();
-    let mut accounts = std::collections::BTreeMap::new();
-    let entries = page["items"].as_array().unwrap().clone();
-    for entry in &entries {
-        let postings = entry["postings"].as_array().unwrap();
-        assert_eq!(
-            postings.iter().map(|posting| posting["amount"].as_i64().unwrap()).sum::<i64>(),
-            0,
-            "{entry}"
-        );
-        for posting in postings {
-            *accounts.entry(posting["account"].to_string().replace(['"', '{', '}'], "")).or_default() +=
-                posting["amount"].as_i64().unwrap();
-        }
-    }
-    accounts.retain(|_, amount| *amount != 0);
-    (accounts, entries)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,14 +58,14 @@ async fn who_cancels_late_gets_back_what_the_policy_said_when_they_bought() {
 
     // The seller gives back everything, whatever the policy says.
     let (held, order) = world.buy(&sale, 1, "third@example.org").await;
-    let seller = sign_in(&world, "organiser", &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     let path = format!("/v1/bookings/{}/cancel", text(&order["booking"]));
     assert_eq!(world.post(&path).by(&seller.token).send().await.ok()["back"], euros(2500));
     world.settle().await;
     assert_eq!(at_stripe(&world).refunded, 2500);
     let order = world.read_order(&held, &order).await;
     assert_eq!(order["refunds"][0]["amount"], euros(2500));
-    let (accounts, entries) = books(&world, &seller).await;
+    let (accounts, entries) = world.books(&seller).await;
     assert_eq!((accounts["provider:stripe"], accounts["sales"], entries.len()), (200 + 1350, -200 - 1350, 6));
     assert_eq!(world.dead_letters(), 0);
 }
@@ -157,7 +122,7 @@ async fn a_payment_is_refunded_in_parts_and_never_more_than_was_paid() {
     // The places stay sold.
     let order = world.read_order(&held, &order).await;
     assert_eq!((&order["status"], order["refunds"].as_array().unwrap().len()), (&json!("confirmed"), 7));
-    let (accounts, entries) = books(&world, &seller).await;
+    let (accounts, entries) = world.books(&seller).await;
     assert_eq!(
         (accounts.len(), entries.len()),
         (0, 8),
@@ -196,7 +161,7 @@ async fn a_refund_that_fails_is_seen_and_asked_for_again() {
     world.advance(SignedDuration::from_hours(1)).await;
     world.whole.run_job("PaymentWorker", "refunds").await.unwrap();
     world.settle().await;
-    let seller = sign_in(&world, "organiser", &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     let payment = payment_of(&world, &seller, &order).await;
     assert_eq!(
         (&payment["refunds"][0]["status"], &payment["refunds"][0]["attempt"]),
@@ -208,13 +173,13 @@ async fn a_refund_that_fails_is_seen_and_asked_for_again() {
     world.settle().await;
     let payment = payment_of(&world, &seller, &order).await;
     assert_eq!((&payment["refunds"][0]["status"], &payment["refunded"]), (&json!("failed"), &euros(0)));
-    assert_eq!(books(&world, &seller).await.0["provider:stripe"], 2500);
+    assert_eq!(world.books(&seller).await.0["provider:stripe"], 2500);
     let path =
         format!("/v1/payments/{}/refunds/{}/retry", text(&payment["id"]), text(&payment["refunds"][0]["id"]));
     assert_eq!(world.post(&path).by(&seller.token).send().await.ok()["status"], "due");
     world.settle().await;
     assert_eq!(world.post(&path).by(&seller.token).send().await.ok()["status"], "done", "nothing to ask for");
-    let (accounts, entries) = books(&world, &seller).await;
+    let (accounts, entries) = world.books(&seller).await;
     assert_eq!((accounts.len(), entries.len()), (0, 6), "taken, three times done, twice come back");
     assert_eq!(world.dead_letters(), 0);
 }
@@ -262,8 +227,8 @@ async fn calling_an_event_off_refunds_everybody_and_says_how_far_it_is() {
     world.settle().await;
     let payments = world.whole.stripe().payments(0, 20).unwrap();
     assert!(payments.iter().all(|payment| payment.received == payment.refunded), "{payments:#?}");
-    let seller = sign_in(&world, "organiser", &sale.organiser).await;
-    let (accounts, _) = books(&world, &seller).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
+    let (accounts, _) = world.books(&seller).await;
     assert_eq!((accounts.len(), world.dead_letters()), (0, 0), "{accounts:?}");
 }
 
@@ -321,7 +286,7 @@ async fn what_is_cancelled_while_the_money_is_taken_is_paid_back() {
     let paid = at_stripe(&world);
     assert_eq!(paid.received, paid.refunded, "{:?}", paid.status);
     assert_eq!((world.sold(&sale).await, world.left(&sale).await, world.dead_letters()), (0, 2, 0));
-    assert!(books(&world, &sale.organiser).await.0.is_empty());
+    assert!(world.books(&sale.organiser).await.0.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,7 +313,7 @@ async fn what_somebody_refunds_at_the_provider_by_hand_is_in_the_books() {
     assert_eq!(world.mail_to("a@example.org").subject, "Refund: 12.00 EUR for Midsummer");
     cancel(&world, &held, &order).await;
     assert_eq!(at_stripe(&world).refunded, 5000);
-    let (accounts, entries) = books(&world, &sale.organiser).await;
+    let (accounts, entries) = world.books(&sale.organiser).await;
     assert_eq!((accounts.len(), entries.len(), world.dead_letters()), (0, 3, 0));
 }
 

@@ -430,9 +430,7 @@ fn has(order: &Value, what: &str) -> bool {
 async fn play(world: &World, organiser: &Organiser, seed: u64) -> BTreeMap<String, u32> {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let policy = json!({"steps": [{"hours": 1, "percent": (chance.below(3) * 50).to_string()}]});
-    let session = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = world.post("/v1/sessions").json(session).send().await.ok();
-    let organiser = Organiser { token: text(&session["access_token"]), ..organiser.clone() };
+    let organiser = world.sign_in("organiser", organiser).await;
     let sale = world.sale_of(&organiser, json!({"capacity": CAPACITY, "refund": policy})).await;
     let buyers = (0..BUYERS).map(|_| Buyer::default()).collect();
     let cards = format!("/v1/organisations/{}/gift-cards", organiser.organisation);

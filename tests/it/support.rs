@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_local::stores::faults::Side;
 use tessera_local::whole::{Whole, WholeOptions};
@@ -88,6 +89,10 @@ impl Call<'_> {
         }
         Answer { status: status.as_u16(), headers, body, bytes }
     }
+}
+
+pub fn euros(amount: i64) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
 }
 
 pub fn uuid() -> String {
@@ -228,6 +233,35 @@ impl World {
             .await
             .ok();
         Organiser { token, account, organisation: text(&organisation["id"]) }
+    }
+
+    /// The organiser of this name, signed in anew: tokens end.
+    pub async fn sign_in(&self, name: &str, organiser: &Organiser) -> Organiser {
+        let credentials = json!({"email": format!("{name}@example.org"), "password": "correct horse"});
+        let session = self.post("/v1/sessions").json(credentials).send().await.ok();
+        Organiser { token: text(&session["access_token"]), ..organiser.clone() }
+    }
+
+    /// Every account of an organisation with what is in it, in all; and the entries, each of which sums to zero.
+    pub async fn books(&self, seller: &Organiser) -> (BTreeMap<String, i64>, Vec<Value>) {
+        let now = self.whole.clock().now();
+        let (from, until) = (now - SignedDuration::from_hours(24 * 60), now + SignedDuration::from_hours(1));
+        let path =
+            format!("/v1/organisations/{}/ledger?from={from}&until={until}&limit=100", seller.organisation);
+        let page = self.get(&path).by(&seller.token).send().await.ok();
+        let mut accounts = BTreeMap::new();
+        let entries = page["items"].as_array().unwrap().clone();
+        for entry in &entries {
+            let postings = entry["postings"].as_array().unwrap();
+            let sum = postings.iter().map(|posting| posting["amount"].as_i64().unwrap()).sum::<i64>();
+            assert_eq!(sum, 0, "{entry}");
+            for posting in postings {
+                let account = posting["account"].to_string().replace(['"', '{', '}'], "");
+                *accounts.entry(account).or_default() += posting["amount"].as_i64().unwrap();
+            }
+        }
+        accounts.retain(|_, amount| *amount != 0);
+        (accounts, entries)
     }
 
     pub async fn draft(&self, organiser: &Organiser, more: Value) -> String {

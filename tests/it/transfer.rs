@@ -1,17 +1,12 @@
 //! Transfers and cash: promised, seen, found in bank statements, reminded of, late, too much, paid back by hand.
 
-use crate::support::{Answer, Held, Organiser, Sale, World, merge, text, uuid};
+use crate::support::{Answer, Held, Organiser, Sale, World, euros, merge, text, uuid};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use tessera_local::stores::faults::Side;
 
 const IBAN: &str = "DE89370400440532013000";
-
-fn euros(amount: i64) -> Value {
-    json!({"amount": amount, "currency": "EUR"})
-}
 
 /// From now on this seller's buyers can transfer, and bring cash. Both are due after a week, and waited for a day longer.
 async fn means(world: &World, seller: &Organiser, more: Value) {
@@ -75,32 +70,6 @@ fn csv(lines: &[(&str, &str, &str)]) -> String {
         )
     };
     lines.iter().fold(heading.to_owned(), |file, known| file + &line(known))
-}
-
-/// What is in each account of the books, and how many entries there are; each sums to zero.
-async fn books(world: &World, seller: &Organiser) -> (BTreeMap<String, i64>, usize) {
-    let now = world.whole.clock().now();
-    let (from, until) = (now - SignedDuration::from_hours(24 * 60), now + SignedDuration::from_hours(1));
-    let path =
-        format!("/v1/organisations/{}/ledger?from={from}&until={until}&limit=100", seller.organisation);
-    let page = world.get(&path).by(&seller.token).send().await.ok();
-    let (mut accounts, entries) = (BTreeMap::new(), page["items"].as_array().unwrap());
-    for entry in entries {
-        let postings = entry["postings"].as_array().unwrap();
-        assert_eq!(postings.iter().map(|posting| posting["amount"].as_i64().unwrap()).sum::<i64>(), 0);
-        for posting in postings {
-            let account = posting["account"].to_string().replace(['"', '{', '}'], "");
-            *accounts.entry(account).or_default() += posting["amount"].as_i64().unwrap();
-        }
-    }
-    accounts.retain(|_, amount| *amount != 0);
-    (accounts, entries.len())
-}
-
-async fn sign_in(world: &World, seller: &Organiser) -> Organiser {
-    let credentials = json!({"email": "organiser@example.org", "password": "correct horse"});
-    let session = world.post("/v1/sessions").json(credentials).send().await.ok();
-    Organiser { token: text(&session["access_token"]), ..seller.clone() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,9 +142,9 @@ async fn a_promised_transfer_keeps_the_places_and_its_money_makes_the_tickets() 
     let buyers =
         world.get(&format!("/v1/payments/{}", text(&payment["id"]))).by(&held.token).send().await.ok();
     assert_eq!(buyers["receipts"], Value::Null, "the seller's notes are the seller's");
-    let (accounts, entries) = books(&world, seller).await;
+    let (accounts, entries) = world.books(seller).await;
     assert_eq!((accounts["provider:transfer"], accounts["deposits"], accounts["sales"]), (5200, -200, -5000));
-    assert_eq!(entries, 3);
+    assert_eq!(entries.len(), 3);
 
     // What was over goes back.
     assert_eq!(listed(&world, seller, "owed").await, [text(&payment["id"])]);
@@ -186,7 +155,7 @@ async fn a_promised_transfer_keeps_the_places_and_its_money_makes_the_tickets() 
     tell(&world, &seller.token, &payment, "back", out(200)).await.ok();
     world.settle().await;
     assert!(listed(&world, seller, "owed").await.is_empty());
-    let (accounts, _) = books(&world, seller).await;
+    let (accounts, _) = world.books(seller).await;
     assert_eq!((accounts["provider:transfer"], accounts.get("deposits")), (5000, None));
     assert_eq!(world.dead_letters(), 0);
 }
@@ -204,7 +173,7 @@ async fn who_does_not_pay_is_reminded_then_loses_the_places_and_late_money_goes_
     world.advance(SignedDuration::from_hours(143)).await;
     world.settle().await;
     assert_eq!(reminders(), 0);
-    let seller = sign_in(&world, &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     tell(&world, &seller.token, &payment, "part", json!({"amount": euros(1000)})).await.ok();
     world.advance(SignedDuration::from_hours(2)).await;
     world.settle().await;
@@ -225,7 +194,7 @@ async fn who_does_not_pay_is_reminded_then_loses_the_places_and_late_money_goes_
 
     // Somebody else has them when the rest comes: all of it goes back, by hand.
     world.buy(&sale, 2, "quick@example.org").await;
-    let seller = sign_in(&world, &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     assert_eq!(listed(&world, &seller, "owed").await, [text(&payment["id"])]);
     let known = seen(&world, &seller, &payment).await;
     assert_eq!((&known["status"], &known["promise"]["surplus"]), (&json!("voided"), &euros(1000)));
@@ -242,7 +211,7 @@ async fn who_does_not_pay_is_reminded_then_loses_the_places_and_late_money_goes_
     world.settle().await;
     assert_eq!(seen(&world, &seller, &payment).await["status"], "refunded");
     assert!(listed(&world, &seller, "owed").await.is_empty());
-    let (accounts, _) = books(&world, &seller).await;
+    let (accounts, _) = world.books(&seller).await;
     assert_eq!(
         (accounts.get("provider:transfer"), accounts.get("deposits"), accounts["sales"]),
         (None, None, -5000)
@@ -286,7 +255,7 @@ async fn cash_is_taken_by_gate_staff_who_have_no_say_in_other_money() {
     world.settle().await;
     assert_eq!(world.tickets(&held, &order).await.len(), 1);
     assert_eq!(world.read_order(&held, &order).await["status"], "confirmed");
-    assert_eq!(books(&world, &sale.organiser).await.0["provider:cash"], 2500);
+    assert_eq!(world.books(&sale.organiser).await.0["provider:cash"], 2500);
     assert_eq!(world.dead_letters(), 0);
 }
 
@@ -339,8 +308,8 @@ async fn a_statement_says_what_it_could_not_find() {
     );
     assert_eq!(statement(&world, seller, file).await.ok()["matched"][0]["known"], true);
     world.settle().await;
-    let (accounts, entries) = books(&world, seller).await;
-    assert_eq!((accounts["provider:transfer"], accounts["sales"], entries), (7500, -7500, 5));
+    let (accounts, entries) = world.books(seller).await;
+    assert_eq!((accounts["provider:transfer"], accounts["sales"], entries.len()), (7500, -7500, 5));
 
     // Not a statement, not of this account, not of somebody who may, too large.
     let problem = statement(&world, seller, "a,b\n1,2\n").await.refused(400, "invalid_input");
@@ -452,7 +421,7 @@ async fn ten_who_tell_of_the_same_money_tell_of_it_once_and_who_cancels_meanwhil
         assert_eq!((&known["status"], &known["refunds"][0]["amount"]), (&json!("captured"), &euros(2500)));
         kept += 1;
     }
-    let (accounts, _) = books(&world, seller).await;
+    let (accounts, _) = world.books(seller).await;
     assert_eq!((accounts["provider:transfer"], accounts["sales"]), (2500 * kept, -2500 * kept));
     assert_eq!(world.sold(&sale).await, 1);
     assert_eq!(world.dead_letters(), 0);
@@ -467,7 +436,7 @@ async fn paid_with_a_crash(world: &World, sale: &Sale, half: usize, crash: Optio
     let payment = open(world, &held, &order, "transfer").await.ok();
     let order = world.read_order(&held, &order).await;
     assert_eq!(order["status"], "reserved", "{crash:?}");
-    let seller = sign_in(world, &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     let all = json!({"amount": euros(2500)});
     let telling =
         world.crashing(of(1), async || tell(world, &seller.token, &payment, "all", all.clone()).await).await;
@@ -491,7 +460,7 @@ async fn a_crash_anywhere_from_promising_to_the_tickets_loses_and_doubles_nothin
             }
         }
     }
-    let seller = sign_in(&world, &sale.organiser).await;
+    let seller = world.sign_in("organiser", &sale.organiser).await;
     assert_eq!(world.sold(&Sale { organiser: seller.clone(), ..sale.clone() }).await, paid);
     let from = world.whole.clock().now() - SignedDuration::from_hours(24);
     let until = world.whole.clock().now() + SignedDuration::from_hours(1);

@@ -5,8 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use tessera::app::App;
 use tessera::auth::Account;
-use tessera::db::Put;
-use tessera::error::{Code, Result};
+use tessera::error::Result;
 use tessera::http::{IfMatch, Input, Path, etag};
 use tessera::id::OrganisationId;
 use tessera::identity::Action;
@@ -45,12 +44,6 @@ pub async fn write(
     let next = Pricing { organisation: id, rules };
     let known = store::pricing(&app.db, id).await?;
     version.check(known.as_ref().map_or(0, |known| known.version))?;
-    let stored = match known {
-        Some(known) => app.db.replace(&known, next, Vec::new(), now).await?.done()?,
-        None => match app.db.put_new(next, Vec::new(), now).await? {
-            Put::Done(stored) => stored,
-            Put::Existed(_) => return Code::VersionChanged.refuse(),
-        },
-    };
+    let stored = app.db.overwrite(known.as_ref(), next, now).await?;
     Ok((etag(stored.version), Json(stored.value.rules)).into_response())
 }

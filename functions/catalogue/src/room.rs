@@ -24,9 +24,7 @@ pub async fn open(
     input: Input<WaitingRoom>,
 ) -> Result<Json<WaitingRoom>> {
     let (event, now) = (managed(&app, caller, id).await?, app.clock.now());
-    let change = app.db.change(event, now, |event| {
-        Ok(event.open_room(input.value.clone(), now)?.map(|event| (event, Vec::new())))
-    });
+    let change = app.db.amend(event, now, |event| event.open_room(input.value.clone(), now));
     let rules = change.await?.value.waiting_room().map(|room| room.rules.clone());
     Ok(Json(rules.ok_or(Code::WrongState)?))
 }
@@ -38,6 +36,6 @@ pub async fn open(
     responses((status = 204, description = "Switched off")))]
 pub async fn close(State(app): State<App>, caller: Account, Path(id): Path<EventId>) -> Result<StatusCode> {
     let (event, now) = (managed(&app, caller, id).await?, app.clock.now());
-    app.db.change(event, now, |event| Ok(event.close_room().map(|event| (event, Vec::new())))).await?;
+    app.db.amend(event, now, |event| Ok(event.close_room())).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -83,9 +83,7 @@ async fn admit(app: &App, ticket: TicketId, look: &Look<'_>) -> Result<Ticket> {
         Code::NotFound => invalid("there is no such ticket"),
         _ => refusal,
     })?;
-    let used =
-        app.db.change(ticket, look.now, |ticket| Ok(ticket.admit(look)?.map(|next| (next, Vec::new()))));
-    Ok(used.await?.value)
+    Ok(app.db.amend(ticket, look.now, |ticket| ticket.admit(look)).await?.value)
 }
 
 /// Every attempt that was decided is in the log. An admission is also in its ticket: should the function die between

@@ -134,7 +134,7 @@ fn tickets(booking: &Booking, event: EventId, holder: &str, now: jiff::Timestamp
 async fn void(app: &App, order: OrderId) -> Result<()> {
     let now = app.clock.now();
     let tickets = store::tickets_of(&app.db, order).await?;
-    let void = |ticket: &Ticket| Ok(ticket.void(now).map(|next| (next, Vec::new())));
-    try_join_all(tickets.into_iter().map(|ticket| app.db.change(ticket, now, void))).await?;
+    let void = |ticket: &Ticket| Ok(ticket.void(now));
+    try_join_all(tickets.into_iter().map(|ticket| app.db.amend(ticket, now, void))).await?;
     Ok(())
 }

@@ -140,9 +140,8 @@ pub async fn set_member(
     store::account(&app.db, account).await?;
     let new = Member { organisation: id, account, role, since: now };
     let stored = app.db.put_new(new, Vec::new(), now).await?.stored();
-    let rule =
-        |member: &Member| Ok((member.role != role).then(|| (Member { role, ..member.clone() }, Vec::new())));
-    Ok(Json(member_view(&app.db.change(stored, now, rule).await?.value)))
+    let rule = |member: &Member| Ok((member.role != role).then(|| Member { role, ..member.clone() }));
+    Ok(Json(member_view(&app.db.amend(stored, now, rule).await?.value)))
 }
 
 /// Remove a member. It applies to the member's next request.

@@ -175,6 +175,6 @@ async fn end(app: &App, caller: Account, id: SessionId) -> Result<StatusCode> {
     let now = app.clock.now();
     let session = store::session(&app.db, id).await?.filter(|session| session.value.account == caller.id);
     let session = session.ok_or(Code::NotFound)?;
-    app.db.change(session, now, |session| Ok(session.sign_out(now).map(|next| (next, Vec::new())))).await?;
+    app.db.amend(session, now, |session| Ok(session.sign_out(now))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

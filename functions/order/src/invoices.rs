@@ -4,33 +4,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, Buyer, MaybeBuyer};
-use tessera::error::{Code, Refusal, Result};
+use tessera::auth::{Account, MaybeBuyer};
+use tessera::error::{Code, Result};
 use tessera::http::{Params, Path};
 use tessera::id::{InvoiceId, OrderId, OrganisationId};
 use tessera::identity::Action;
 use tessera::money::Money;
 use tessera::order::invoice::{Invoice, InvoiceTax, Kind, store};
 use tessera::order::store::Link;
-use tessera::order::{self, Order};
-use tessera::page::{Page, Paging};
+use tessera::page::{Page, Period, within};
 use tessera::sheet as csv;
-
-/// The order, for its buyer, whoever has its link, or whoever handles the seller's money.
-async fn order_for(app: &App, id: OrderId, caller: Option<Buyer>, link: &Link) -> Result<Order> {
-    match (app.order_for(id, caller, link).await, caller) {
-        (Ok(order), _) => Ok(order.value),
-        (Err(_), Some(Buyer::Account(account))) => {
-            let order = order::store::order(&app.db, id).await?.value;
-            app.authorize(account, Action::ManageMoney, order.quote.organisation).await?;
-            Ok(order)
-        }
-        (Err(refusal), None | Some(Buyer::Guest(_))) => Err(refusal),
-    }
-}
 
 /// Read an invoice or a credit note: its buyer, whoever has the order's link, or whoever handles the seller's money. With `.pdf` after
 /// the id, its document.
@@ -47,7 +33,7 @@ pub async fn one(
     let (id, form) = name.split_once('.').unwrap_or((&name, ""));
     let id: InvoiceId = id.parse().map_err(|_| Code::NotFound)?;
     let invoice = store::invoice(&app.db, id).await?.value;
-    order_for(&app, invoice.order, caller, &link).await?;
+    app.order_or_money(invoice.order, caller, &link).await?;
     match form {
         "" => Ok(Json(invoice).into_response()),
         "pdf" => pdf(&app, &invoice).await,
@@ -79,33 +65,8 @@ pub async fn of_order(
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
 ) -> Result<Json<Invoices>> {
-    let order = order_for(&app, id, caller, &link).await?;
+    let order = app.order_or_money(id, caller, &link).await?.value;
     Ok(Json(Invoices { items: store::invoices_of(&app.db, &order).await? }))
-}
-
-/// Which time.
-#[derive(Clone, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Period {
-    /// Issued from this instant.
-    #[param(value_type = String, format = DateTime)]
-    from: Timestamp,
-    /// Until before this instant; a year later at most.
-    #[param(value_type = String, format = DateTime)]
-    until: Timestamp,
-    /// At most so many items, 1 to 100.
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<u16>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
-fn within(from: Timestamp, until: Timestamp) -> Result<()> {
-    match until > from && until <= from + SignedDuration::from_hours(24 * 366) {
-        true => Ok(()),
-        false => Err(Refusal::invalid("until", "must be after from, by a year at most")),
-    }
 }
 
 /// List my organisation's invoices and credit notes, by number.
@@ -119,10 +80,8 @@ pub async fn of_organisation(
     Params(period): Params<Period>,
 ) -> Result<Json<Page<Invoice>>> {
     app.authorize(caller.id, Action::ManageMoney, id).await?;
-    let Period { from, until, limit, cursor } = period;
-    within(from, until)?;
+    let (from, until, paging) = period.checked()?;
     let list = format!("{} {from} {until}", store::listed(id));
-    let paging = Paging { limit, cursor };
     let query = store::issued(id, from, until);
     Ok(Json(app.page(&list, query, &paging, |invoice: &Invoice| Ok(Some(invoice.clone()))).await?))
 }

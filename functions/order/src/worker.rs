@@ -7,6 +7,7 @@ use crate::document;
 use futures_util::future::BoxFuture;
 use tessera::app::App;
 use tessera::booking;
+use tessera::db::Stored;
 use tessera::error::{Code, Refusal, Result};
 use tessera::id::{BookingId, OrderId};
 use tessera::message::{Envelope, Message};
@@ -21,8 +22,9 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
         let now = app.clock.now();
         match &envelope.message {
             Message::BookingConfirmed { booking, order } => {
-                let invoiced = invoiced(app, *order, *booking).await?;
-                change(app, *order, |order| order.confirm(*booking, invoiced, now)).await
+                let order = store::order(&app.db, *order).await?;
+                let invoiced = invoiced(app, &order.value, *booking).await?;
+                change_known(app, order, |order| order.confirm(*booking, invoiced, now)).await
             }
             Message::BookingReserved { booking, order, until } => {
                 change(app, *order, |order| order.reserve(*booking, *until, now)).await
@@ -95,7 +97,14 @@ pub fn tick<'a>(_: &'a App, job: &'a Job) -> BoxFuture<'a, Result<()>> {
 }
 
 async fn change(app: &App, id: OrderId, rule: impl Fn(&Order) -> Option<Order> + Send + Sync) -> Result<()> {
-    let order = store::order(&app.db, id).await?;
+    change_known(app, store::order(&app.db, id).await?, rule).await
+}
+
+async fn change_known(
+    app: &App,
+    order: Stored<Order>,
+    rule: impl Fn(&Order) -> Option<Order> + Send + Sync,
+) -> Result<()> {
     let step = |order: &Order| {
         rule(order).map(|next| {
             let told = next.newly_due(order);
@@ -107,8 +116,8 @@ async fn change(app: &App, id: OrderId, rule: impl Fn(&Order) -> Option<Order> +
 }
 
 /// With whom the payment is that an order was sold for, if it costs something and its seller issues invoices.
-async fn invoiced(app: &App, order: OrderId, booking: BookingId) -> Result<Option<Provider>> {
-    let quote = store::order(&app.db, order).await?.value.quote;
+async fn invoiced(app: &App, order: &Order, booking: BookingId) -> Result<Option<Provider>> {
+    let quote = &order.quote;
     if quote.total.is_zero() || invoices::invoicing(&app.db, quote.organisation).await?.is_none() {
         return Ok(None);
     }

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tessera::app::App;
@@ -15,35 +15,10 @@ use tessera::http::{Params, Path};
 use tessera::id::OrganisationId;
 use tessera::identity::Action;
 use tessera::money::{Currency, Money};
-use tessera::page::{Page, Paging};
+use tessera::page::{Page, Period, within};
 use tessera::payment::ledger::{Entry, Revenue, RevenueBy, revenue};
 use tessera::payment::store::{books, entries};
 use tessera::sheet;
-
-/// Which time.
-#[derive(Clone, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Period {
-    /// From this instant.
-    #[param(value_type = String, format = DateTime)]
-    from: Timestamp,
-    /// Until before this instant; a year later at most.
-    #[param(value_type = String, format = DateTime)]
-    until: Timestamp,
-    /// At most so many items, 1 to 100.
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<u16>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
-fn within(from: Timestamp, until: Timestamp) -> Result<()> {
-    match until > from && until <= from + SignedDuration::from_hours(24 * 366) {
-        true => Ok(()),
-        false => Err(Refusal::invalid("until", "must be after from, by a year at most")),
-    }
-}
 
 /// Read my organisation's books: every entry, with both sides, in the order of time.
 #[utoipa::path(get, path = "/v1/organisations/{id}/ledger", tag = "payment", security(("bearer" = [])),
@@ -56,11 +31,9 @@ pub async fn ledger(
     Params(period): Params<Period>,
 ) -> Result<Json<Page<Entry>>> {
     app.authorize(caller.id, Action::ManageMoney, id).await?;
-    let Period { from, until, limit, cursor } = period;
-    within(from, until)?;
+    let (from, until, paging) = period.checked()?;
     let list = format!("{} {from} {until}", books(id));
     let query = entries(id, from, until);
-    let paging = Paging { limit, cursor };
     Ok(Json(app.page(&list, query, &paging, |entry: &Entry| Ok(Some(entry.clone()))).await?))
 }
 

@@ -131,9 +131,9 @@ impl Breaker {
         let mut next = None;
         let follow = |circuit: &Circuit| {
             next = rule(circuit);
-            Ok(next.clone().map(|next| (next, Vec::new())))
+            Ok(next.clone())
         };
-        let stored = self.db.change(seen, now, follow).await?;
+        let stored = self.db.amend(seen, now, follow).await?;
         // Only who wrote it tells.
         if let Some(next) = next {
             self.tell(&next);

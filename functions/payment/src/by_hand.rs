@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tessera::app::App;
 use tessera::auth::Account;
 use tessera::booking::Subject;
-use tessera::db::{Listing, Put, Query, Stored};
+use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, etag};
 use tessera::id::{OrganisationId, PaymentId, RefundId};
@@ -60,13 +60,7 @@ pub async fn write(
     let (next, now) = (Means { organisation: id, means: input.value }, app.clock.now());
     let known = means(&app.db, id).await?;
     version.check(known.as_ref().map_or(0, |known| known.version))?;
-    let stored = match known {
-        Some(known) => app.db.replace(&known, next, Vec::new(), now).await?.done()?,
-        None => match app.db.put_new(next, Vec::new(), now).await? {
-            Put::Done(stored) => stored,
-            Put::Existed(_) => return Code::VersionChanged.refuse(),
-        },
-    };
+    let stored = app.db.overwrite(known.as_ref(), next, now).await?;
     Ok((etag(stored.version), Json(stored.value.means)).into_response())
 }
 

@@ -98,6 +98,15 @@ impl Line {
     }
 }
 
+/// The page on which a buyer pays, and where it sends them afterwards, under the name that the provider has for that.
+pub(crate) fn pay_page(page: &str, (back, return_url): (&str, Option<&str>)) -> Option<String> {
+    let mut url = reqwest::Url::parse(page).ok()?;
+    if let Some(return_url) = return_url {
+        url.query_pairs_mut().append_pair(back, return_url);
+    }
+    Some(url.into())
+}
+
 /// Secrets in force, comma-separated.
 pub(crate) fn secrets(text: &str) -> Vec<String> {
     text.split(',').map(|secret| secret.trim().to_owned()).filter(|secret| !secret.is_empty()).collect()

@@ -19,7 +19,7 @@ use tessera::order::Order;
 use tessera::page::{Page, Paging};
 use tessera::payment::gift::{Credit, GiftCard, GiftCode, Use};
 use tessera::payment::store::{cards_of, gift_card};
-use tessera::payment::{Payment, Provider, store};
+use tessera::payment::{Payment, Provider};
 use tessera::sign::Purpose;
 use tessera::text::Text;
 
@@ -235,7 +235,7 @@ pub async fn balance(State(app): State<App>, input: Input<GiftCardLook>) -> Resu
 const LONGER: SignedDuration = SignedDuration::from_mins(15);
 
 /// The payment of an order of which a gift card pays a part, which is held from now on: with the provider that was chosen, or with
-/// nobody if the card pays all of it. One that is there already stays as it is.
+/// nobody if the card pays all of it. One that is `known` already stays as it is.
 ///
 /// # Errors
 /// `invalid_input` for a card that is not this seller's or cannot be used, or that does not pay all of what is to be paid by it
@@ -243,6 +243,7 @@ const LONGER: SignedDuration = SignedDuration::from_mins(15);
 pub(crate) async fn with_card(
     app: &App,
     order: &Order,
+    known: &[Stored<Payment>],
     chosen: Provider,
     code: &GiftCode,
     now: Timestamp,
@@ -250,11 +251,11 @@ pub(crate) async fn with_card(
     let unknown = || Refusal::invalid("/gift_card", "is none of this seller's");
     let id = code.card(order.quote.organisation);
     // Opened before: what is left on the card now says nothing about it.
-    for payment in store::payments_of(&app.db, &[order.id]).await? {
+    for payment in known {
         let credit = payment.value.credit;
         let same = payment.value.provider == chosen || payment.value.provider == Provider::Gift;
         if same && credit.is_some_and(|credit| credit.card == id) {
-            return Ok(payment.value);
+            return Ok(payment.value.clone());
         }
     }
     let card = match gift_card(&app.db, id).await {
@@ -279,16 +280,11 @@ pub(crate) async fn with_card(
     };
     let payment = Payment::new(order, provider, now);
     let (of, until) = (payment.id, order.quote.expires + LONGER);
-    let card = app
-        .db
-        .change(card, now, |card| {
-            card.hold(of, amount, until, now).map(|next| next.map(|next| (next, Vec::new())))
-        })
-        .await?;
+    let card = app.db.amend(card, now, |card| card.hold(of, amount, until, now)).await?;
     let credit = Some(Credit { card: id, amount: Money { amount, ..total }, claimed: false });
     let stored = app.db.put_new(Payment { credit, ..payment }, Vec::new(), now).await?.stored().value;
     if stored.credit.map(|credit| credit.card) != Some(id) {
-        app.db.change(card, now, |card| Ok(card.release(of).map(|next| (next, Vec::new())))).await?;
+        app.db.amend(card, now, |card| Ok(card.release(of))).await?;
         return Err(Code::WrongState
             .because("it was opened without this gift card: give the order up, and order again"));
     }

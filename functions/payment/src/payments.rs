@@ -16,8 +16,8 @@ use tessera::http::{Input, Params, Path};
 use tessera::id::{OrderId, PaymentId};
 use tessera::identity::Action;
 use tessera::money::Money;
+use tessera::order::Order;
 use tessera::order::store::Link;
-use tessera::order::{self, Order};
 use tessera::payment::gift::GiftCode;
 use tessera::payment::promise::{PayTo, PaymentMeans, Promise, Receipt};
 use tessera::payment::store::Known;
@@ -159,8 +159,11 @@ pub async fn open(
     let (Open { provider, gift_card, return_url }, now) = (input.value, app.clock.now());
     check(return_url.as_deref())?;
     let order = app.order_for(id, caller, &link).await?.value;
-    // Opened before, and perhaps decided since: it is what it was.
-    let known = store::payments_of(&app.db, &[id]).await?;
+    // What people move and what a card pays may have been opened before, and decided since: it is what it was.
+    let known = match provider.is_by_hand() || provider == Provider::Gift || gift_card.is_some() {
+        true => store::payments_of(&app.db, &[id]).await?,
+        false => Vec::new(),
+    };
     let by_card = |payment: &Payment| payment.provider == Provider::Gift && gift_card.is_some();
     let given = |payment: &Payment| payment.provider == provider || by_card(payment);
     let settled = |payment: &Payment| payment.promise.is_some() || payment.provider == Provider::Gift;
@@ -171,7 +174,7 @@ pub async fn open(
     }
     order.may_pay(now)?;
     let new = match gift_card {
-        Some(code) => gift::with_card(&app, &order, provider, &code, now).await?,
+        Some(code) => gift::with_card(&app, &order, &known, provider, &code, now).await?,
         None if provider == Provider::Gift => {
             return Err(Refusal::invalid("/gift_card", "is needed to pay by gift card"));
         }
@@ -283,15 +286,7 @@ pub async fn of_order(
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
 ) -> Result<Json<Payments>> {
-    let order = match app.order_for(id, caller, &link).await {
-        Ok(order) => order.value,
-        Err(refusal) => {
-            let Some(Buyer::Account(account)) = caller else { return Err(refusal) };
-            let order = order::store::order(&app.db, id).await?.value;
-            app.authorize(account, Action::ManageMoney, order.quote.organisation).await?;
-            order
-        }
-    };
+    let order = app.order_or_money(id, caller, &link).await?.value;
     let payments = store::payments_of(&app.db, &[id]).await?;
     let means = store::means(&app.db, order.quote.organisation).await?.map(|known| known.value.means);
     Ok(Json(Payments {

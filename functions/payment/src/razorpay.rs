@@ -247,11 +247,7 @@ impl Razorpay {
     #[must_use]
     pub fn pay_url(&self, intent: &Intent, return_url: Option<&str>) -> Option<String> {
         let page = self.pay_page.as_ref()?.replace("{order}", &intent.id);
-        let mut url = reqwest::Url::parse(&page).ok()?;
-        if let Some(back) = return_url {
-            url.query_pairs_mut().append_pair("callback_url", back);
-        }
-        Some(url.into())
+        call::pay_page(&page, ("callback_url", return_url))
     }
 
     /// Captures what was authorised, and answers with what is true there afterwards.

@@ -272,11 +272,7 @@ impl Stripe {
             .as_ref()?
             .replace("{intent}", &intent.id)
             .replace("{client_secret}", intent.client_secret.as_deref().unwrap_or_default());
-        let mut url = reqwest::Url::parse(&page).ok()?;
-        if let Some(back) = return_url {
-            url.query_pairs_mut().append_pair("return_url", back);
-        }
-        Some(url.into())
+        call::pay_page(&page, ("return_url", return_url))
     }
 
     /// Captures, and answers with what is true at Stripe afterwards. An intent that is already past this is no error: its

@@ -15,7 +15,7 @@ use tessera::error::{Code, Result};
 use tessera::id::{OrderId, PaymentId, RefundId};
 use tessera::message::{Envelope, Message};
 use tessera::money::Money;
-use tessera::payment::gift::{CardBack, GiftCard};
+use tessera::payment::gift::CardBack;
 use tessera::payment::ledger::Entry;
 use tessera::payment::refund::{Progress, Refund, RefundFact, RefundState};
 use tessera::payment::{Act, Fact, Fate, Payment, Provider, State, store};
@@ -202,14 +202,11 @@ pub(crate) async fn credit(
             State::Authorized { .. } | State::Captured { .. } if credit.claimed => return Ok(()),
             State::Voided { .. } => {
                 let card = store::gift_card(&app.db, credit.card).await?;
-                let released = |card: &GiftCard| Ok(card.release(of).map(|next| (next, Vec::new())));
-                return app.db.change(card, now, released).await.map(drop);
+                return app.db.amend(card, now, |card| Ok(card.release(of))).await.map(drop);
             }
             State::Authorized { .. } | State::Captured { .. } => {
                 let card = store::gift_card(&app.db, credit.card).await?;
-                let claimed =
-                    |card: &GiftCard| Ok(card.claim(of, amount, now)?.map(|next| (next, Vec::new())));
-                match app.db.change(card, now, claimed).await {
+                match app.db.amend(card, now, |card| card.claim(of, amount, now)).await {
                     Ok(_) => drop(app.db.change(payment, now, |payment| Ok(payment.credited())).await?),
                     // Somebody else has emptied it: without its part there is no booking.
                     Err(refusal) if refusal.code == Code::WrongState => {
@@ -255,9 +252,7 @@ async fn ask_now(
         let back = CardBack { refund: id, amount: refund.to_card };
         let card = store::gift_card(&app.db, credit.card).await?;
         let of = payment.value.id;
-        app.db
-            .change(card, app.clock.now(), |card| Ok(card.give_back(of, back).map(|next| (next, Vec::new()))))
-            .await?;
+        app.db.amend(card, app.clock.now(), |card| Ok(card.give_back(of, back))).await?;
     }
     let fact = match refund.asked().is_zero() {
         true => {

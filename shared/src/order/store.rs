@@ -11,6 +11,7 @@ use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::OrderId;
+use crate::identity::Action;
 use crate::sign::Purpose;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -71,10 +72,29 @@ impl App {
     /// `not_found` for everybody else.
     pub async fn order_for(&self, id: OrderId, buyer: Option<Buyer>, link: &Link) -> Result<Stored<Order>> {
         let order = order(&self.db, id).await?;
-        if buyer == Some(order.value.quote.buyer) || self.opens(&id, link) {
-            Ok(order)
-        } else {
-            Code::NotFound.refuse()
+        if self.is_for(&order.value, buyer, link) { Ok(order) } else { Code::NotFound.refuse() }
+    }
+
+    /// As [`Self::order_for`], or for whoever handles its seller's money.
+    ///
+    /// # Errors
+    /// `not_found` for everybody else; `forbidden` for members of its seller without that right.
+    pub async fn order_or_money(
+        &self,
+        id: OrderId,
+        caller: Option<Buyer>,
+        link: &Link,
+    ) -> Result<Stored<Order>> {
+        let order = order(&self.db, id).await?;
+        if self.is_for(&order.value, caller, link) {
+            return Ok(order);
         }
+        let Some(Buyer::Account(account)) = caller else { return Code::NotFound.refuse() };
+        self.authorize(account, Action::ManageMoney, order.value.quote.organisation).await?;
+        Ok(order)
+    }
+
+    fn is_for(&self, order: &Order, buyer: Option<Buyer>, link: &Link) -> bool {
+        buyer == Some(order.quote.buyer) || self.opens(&order.id, link)
     }
 }
