@@ -10,6 +10,8 @@ use crate::error::{Code, Refusal, Result};
 use crate::id::{AccountId, GuestId, SessionId};
 use crate::sign::Purpose;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
@@ -114,7 +116,7 @@ impl fmt::Debug for Keys {
 }
 
 /// A caller who signed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Account {
     /// The account.
     pub id: AccountId,
@@ -178,8 +180,12 @@ impl App {
         self.sealer.seal(Purpose::Guest, &credential).map_err(|error| Code::Internal.caused_by(error))
     }
 
-    fn caller(&self, parts: &Parts) -> Result<Option<Caller>> {
-        let Some(header) = parts.headers.get(axum::http::header::AUTHORIZATION) else { return Ok(None) };
+    /// Who calls, by the `Authorization` header; `None` without one.
+    ///
+    /// # Errors
+    /// `token_invalid`.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
+        let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
         let token = header.to_str().ok().and_then(|text| {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
@@ -197,17 +203,29 @@ impl App {
         let claims = self.keys.check(token, now)?;
         Ok(Some(Caller::Account(Account { id: claims.sub, session: claims.sid })))
     }
+
+    /// As [`Self::caller`], of a request that [`crate::http`] may have looked at already.
+    fn caller_of(&self, parts: &Parts) -> Result<Option<Caller>> {
+        match parts.extensions.get::<Caller>() {
+            Some(caller) => Ok(Some(*caller)),
+            None => self.caller(&parts.headers),
+        }
+    }
 }
 
-enum Caller {
+/// Everybody who can be told from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// Signed in.
     Account(Account),
+    /// A guest.
     Guest(GuestId),
 }
 
 impl FromRequestParts<App> for Account {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        match app.caller(parts)? {
+        match app.caller_of(parts)? {
             Some(Caller::Account(account)) => Ok(account),
             Some(Caller::Guest(_)) => Err(Code::Unauthenticated.because("a guest cannot do this: sign in")),
             None => Code::Unauthenticated.refuse(),
@@ -222,7 +240,7 @@ pub struct MaybeBuyer(pub Option<Buyer>);
 impl FromRequestParts<App> for MaybeBuyer {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        Ok(Self(app.caller(parts)?.map(|caller| match caller {
+        Ok(Self(app.caller_of(parts)?.map(|caller| match caller {
             Caller::Account(account) => Buyer::Account(account.id),
             Caller::Guest(guest) => Buyer::Guest(guest),
         })))

@@ -36,9 +36,13 @@ pub fn serve(routes: OpenApiRouter<App>, app: App) -> axum::Router {
 /// Everything that happens around a handler.
 async fn around(
     axum::extract::State(app): axum::extract::State<App>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    // Whoever it is, is found out once. A credential that is no good is refused where one is asked for.
+    if let Ok(Some(caller)) = app.caller(request.headers()) {
+        request.extensions_mut().insert(caller);
+    }
     let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| sane(id));
     let id = given.map_or_else(
         || crate::id::MessageId::new(app.clock.now()).to_string().replacen("msg", "req", 1),
