@@ -7,7 +7,8 @@
 use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::error::{Code, Refusal, Result};
-use crate::id::{AccountId, GuestId, SessionId};
+use crate::id::{AccountId, DeviceId, GuestId, KeyId, SessionId};
+use crate::identity::{self, Credential, Thing};
 use crate::sign::Purpose;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -19,6 +20,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The audience of every access token.
 pub const AUDIENCE: &str = "tessera";
@@ -133,32 +135,62 @@ pub enum Buyer {
     Guest(GuestId),
 }
 
-impl fmt::Display for Buyer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account(id) => id.fmt(f),
-            Self::Guest(id) => id.fmt(f),
+/// Who did something for an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A person.
+    Account(AccountId),
+    /// A server, by its key.
+    Key(KeyId),
+    /// A scanner or a till.
+    Device(DeviceId),
+}
+
+/// Written as the id that is inside: its prefix says which.
+macro_rules! written_as_ids {
+    ($($name:ident: $($variant:ident)*;)*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Self::$variant(id) => id.fmt(f)),* }
+            }
         }
-    }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::id::NotAnId;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let none = Err(crate::id::NotAnId(""));
+                none$(.or_else(|_| text.parse().map(Self::$variant)))*
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <std::borrow::Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
 }
 
-impl std::str::FromStr for Buyer {
-    type Err = crate::id::NotAnId;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self::Account).or_else(|_| text.parse().map(Self::Guest))
+impl utoipa::PartialSchema for Actor {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^(acc|key|dev)_[0-7][0-9a-hjkmnp-tv-z]{25}$"))
+            .examples([serde_json::json!("acc_06f5k2v8s1xg4w7m3q9c0hrtbn")])
+            .into()
     }
 }
+impl utoipa::ToSchema for Actor {}
 
-impl Serialize for Buyer {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Buyer {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <std::borrow::Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
+written_as_ids! {
+    Buyer: Account Guest;
+    Actor: Account Key Device;
 }
 
 /// How long a guest's credential lasts: longer than any hold and the payment after it.
@@ -180,11 +212,12 @@ impl App {
         self.sealer.seal(Purpose::Guest, &credential).map_err(|error| Code::Internal.caused_by(error))
     }
 
-    /// Who calls, by the `Authorization` header; `None` without one.
+    /// Who calls, by the `Authorization` header; `None` without one. A person's token and a guest's credential are
+    /// checked here; for a key or a device, one item is read.
     ///
     /// # Errors
-    /// `token_invalid`.
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
+    /// `token_invalid`; for keys and devices as [`Db::get`](crate::db::Db::get).
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
         let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
         let token = header.to_str().ok().and_then(|text| {
             let (scheme, token) = text.split_once(' ')?;
@@ -192,6 +225,12 @@ impl App {
         });
         let token = token.ok_or_else(|| Code::TokenInvalid.because("Authorization must be: Bearer TOKEN"))?;
         let now = self.clock.now();
+        if Credential::resembles(token) {
+            let credential = Credential::parse(token).ok_or(Code::TokenInvalid)?;
+            return Ok(Some(Caller::Thing(Arc::new(
+                identity::store::thing(&self.db, &credential, now).await?,
+            ))));
+        }
         // A JWT has two dots, a guest's sealed credential one.
         if token.bytes().filter(|byte| *byte == b'.').count() == 1 {
             let open = self.sealer.open::<GuestCredential>(Purpose::Guest, token);
@@ -205,31 +244,99 @@ impl App {
     }
 
     /// As [`Self::caller`], of a request that [`crate::http`] may have looked at already.
-    fn caller_of(&self, parts: &Parts) -> Result<Option<Caller>> {
+    async fn caller_of(&self, parts: &Parts) -> Result<Option<Caller>> {
         match parts.extensions.get::<Caller>() {
-            Some(caller) => Ok(Some(*caller)),
-            None => self.caller(&parts.headers),
+            Some(caller) => Ok(Some(caller.clone())),
+            None => self.caller(&parts.headers).await,
         }
     }
 }
 
 /// Everybody who can be told from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Signed in.
     Account(Account),
     /// A guest.
     Guest(GuestId),
+    /// A server or a device.
+    Thing(Arc<Thing>),
+}
+
+impl Caller {
+    /// As somebody who buys.
+    #[must_use]
+    pub fn buyer(&self) -> Option<Buyer> {
+        match self {
+            Self::Account(account) => Some(Buyer::Account(account.id)),
+            Self::Guest(guest) => Some(Buyer::Guest(*guest)),
+            Self::Thing(_) => None,
+        }
+    }
+
+    /// As somebody who acts for an organisation.
+    #[must_use]
+    pub fn agent(self) -> Option<Agent> {
+        match self {
+            Self::Account(account) => Some(Agent::Account(account)),
+            Self::Guest(_) => None,
+            Self::Thing(thing) => Some(Agent::Thing(thing)),
+        }
+    }
+}
+
+/// A caller who may act for an organisation: what they may is asked of [`App::authorize`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Agent {
+    /// A person.
+    Account(Account),
+    /// A server or a device.
+    Thing(Arc<Thing>),
+}
+
+impl Agent {
+    /// Who it is, as it is written down.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Account(account) => Actor::Account(account.id),
+            Self::Thing(thing) => thing.actor,
+        }
+    }
 }
 
 impl FromRequestParts<App> for Account {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        match app.caller_of(parts)? {
+        match app.caller_of(parts).await? {
             Some(Caller::Account(account)) => Ok(account),
+            Some(Caller::Guest(_)) => Err(Code::Unauthenticated.because("a guest cannot do this: sign in")),
+            Some(Caller::Thing(_)) => Err(Code::Unauthenticated.because("only a person can do this")),
+            None => Code::Unauthenticated.refuse(),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Agent {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        match app.caller_of(parts).await? {
+            Some(Caller::Account(account)) => Ok(Self::Account(account)),
+            Some(Caller::Thing(thing)) => Ok(Self::Thing(thing)),
             Some(Caller::Guest(_)) => Err(Code::Unauthenticated.because("a guest cannot do this: sign in")),
             None => Code::Unauthenticated.refuse(),
         }
+    }
+}
+
+/// A caller who may or may not have a credential, of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaybeCaller(pub Option<Caller>);
+
+impl FromRequestParts<App> for MaybeCaller {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        app.caller_of(parts).await.map(Self)
     }
 }
 
@@ -240,10 +347,11 @@ pub struct MaybeBuyer(pub Option<Buyer>);
 impl FromRequestParts<App> for MaybeBuyer {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        Ok(Self(app.caller_of(parts)?.map(|caller| match caller {
-            Caller::Account(account) => Buyer::Account(account.id),
-            Caller::Guest(guest) => Buyer::Guest(guest),
-        })))
+        let Some(caller) = app.caller_of(parts).await? else { return Ok(Self(None)) };
+        let buyer = caller.buyer();
+        buyer
+            .ok_or_else(|| Code::Unauthenticated.because("a key or a device buys nothing"))
+            .map(|buyer| Self(Some(buyer)))
     }
 }
 

@@ -40,7 +40,7 @@ async fn around(
     next: Next,
 ) -> Response {
     // Whoever it is, is found out once. A credential that is no good is refused where one is asked for.
-    if let Ok(Some(caller)) = app.caller(request.headers()) {
+    if let Ok(Some(caller)) = app.caller(request.headers()).await {
         request.extensions_mut().insert(caller);
     }
     let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| sane(id));

@@ -149,6 +149,14 @@ ids! {
     SessionId "ses";
     /// A team that publishes and sells.
     OrganisationId "org";
+    /// A group of members.
+    TeamId "tem";
+    /// An offer of a place in an organisation.
+    InvitationId "ivt";
+    /// What a server calls with, for an organisation.
+    KeyId "key";
+    /// A scanner or a till of an organisation.
+    DeviceId "dev";
     /// Something people attend.
     EventId "evt";
     /// What a vendor does for people, at times of their own.

@@ -5,8 +5,8 @@
 //! is unknown fails, is retried, and ends in the dead letters: it is never dropped.
 
 use crate::id::{
-    AccountId, ApplicationId, BookingId, EventId, HoldId, InvoiceId, MailId, MessageId, MovementId, OrderId,
-    PaymentId, PoolId, ProductId, RefundId, StoreId, TicketId, WaiterId,
+    AccountId, ApplicationId, BookingId, EventId, HoldId, InvitationId, InvoiceId, MailId, MessageId,
+    MovementId, OrderId, PaymentId, PoolId, ProductId, RefundId, StoreId, TicketId, WaiterId,
 };
 use crate::money::Money;
 use crate::payment::refund::Why;
@@ -73,6 +73,18 @@ pub enum Message {
         code: String,
         /// Why.
         purpose: CodePurpose,
+    },
+    /// Somebody is offered a place in an organisation.
+    #[serde(rename = "invitation.made.v1")]
+    InvitationMade {
+        /// The invitation.
+        invitation: InvitationId,
+        /// To whom.
+        email: String,
+        /// Into which organisation, by name.
+        organisation: String,
+        /// Who invites, by name.
+        by: String,
     },
     /// An event went on sale: its pools must exist.
     #[serde(rename = "event.published.v1")]
@@ -370,6 +382,7 @@ impl Message {
     pub const fn queues(&self) -> &'static [Queue] {
         match self {
             Self::AccountCodeRequested { .. }
+            | Self::InvitationMade { .. }
             | Self::EventChanged { .. }
             | Self::WaitlistOffered { .. }
             | Self::ApplicationDecided { .. }

@@ -26,6 +26,8 @@ pub enum Purpose {
     Refresh,
     /// A code sent by mail.
     MailedCode,
+    /// A code by which a device is paired.
+    PairingCode,
     /// The tag that marks a buyer's holds in a lane.
     HoldTag,
     /// A gift card's code.
@@ -47,6 +49,7 @@ impl Purpose {
             Self::OrderLink => b"order-link\0",
             Self::Refresh => b"refresh\0",
             Self::MailedCode => b"mailed-code\0",
+            Self::PairingCode => b"pairing-code\0",
             Self::HoldTag => b"hold-tag\0",
             Self::GiftCode => b"gift-code\0",
             Self::Lot => b"lot\0",

@@ -107,7 +107,7 @@ async fn only_the_organisers_people_scan() {
     scan(&world, &sale, &other.token, "k", &code).await.refused(404, "not_found");
     scan(&world, &sale, &held.token, "k", &code).await.refused(401, "unauthenticated");
     let member = format!("/v1/organisations/{}/members/{}", sale.organiser.organisation, other.account);
-    world.put(&member).by(&sale.organiser.token).json(json!({"role": "gate"})).send().await.ok();
+    world.put(&member).by(&sale.organiser.token).json(json!({"rights": {"role": "gate"}})).send().await.ok();
     scan(&world, &sale, &other.token, "k", &code).await.ok();
     world
         .get(&format!("/v1/events/{}/entries", sale.event))

@@ -128,19 +128,25 @@ async fn roles_apply_to_the_next_request() {
     let member = format!("/v1/organisations/{}/members/{account}", owner.organisation);
     let events = format!("/v1/organisations/{}/events", owner.organisation);
     world.get(&events).by(&helper).send().await.refused(404, "not_found");
-    world.put(&member).by(&owner.token).json(json!({"role": "manager"})).send().await.ok();
+    world.put(&member).by(&owner.token).json(json!({"rights": {"role": "manager"}})).send().await.ok();
     world.get(&events).by(&helper).send().await.ok();
     let members = format!("/v1/organisations/{}/members", owner.organisation);
     world.get(&members).by(&helper).send().await.refused(403, "forbidden");
-    world.put(&member).by(&owner.token).json(json!({"role": "gate"})).send().await.ok();
+    world.put(&member).by(&owner.token).json(json!({"rights": {"role": "gate"}})).send().await.ok();
     world.get(&events).by(&helper).send().await.refused(403, "forbidden");
     assert_eq!(world.get(&members).by(&owner.token).send().await.ok()["items"].as_array().unwrap().len(), 2);
     assert_eq!(world.delete(&member).by(&owner.token).send().await.status, 204);
     world.get(&events).by(&helper).send().await.refused(404, "not_found");
     let own = format!("/v1/organisations/{}/members/{}", owner.organisation, owner.account);
-    world.put(&own).by(&owner.token).json(json!({"role": "gate"})).send().await.refused(409, "wrong_state");
+    world
+        .put(&own)
+        .by(&owner.token)
+        .json(json!({"rights": {"role": "gate"}}))
+        .send()
+        .await
+        .refused(409, "wrong_state");
     assert_eq!(
-        world.get("/v1/organisations").by(&owner.token).send().await.ok()["items"][0]["role"],
+        world.get("/v1/organisations").by(&owner.token).send().await.ok()["items"][0]["rights"]["role"],
         "owner"
     );
 }

@@ -33,6 +33,7 @@ mod price;
 mod razorpay;
 mod reconcile;
 mod refund;
+mod rights;
 mod room;
 mod saga;
 mod seats;

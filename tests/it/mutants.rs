@@ -375,8 +375,9 @@ async fn people(world: &World) {
     let account = text(&world.get("/v1/me").by(&token).send().await.ok()["id"]);
     let member = format!("/v1/organisations/{}/members/{account}", owner.organisation);
     for role in ["manager", "gate", "gate"] {
-        let put = async || world.put(&member).by(&owner.token).json(json!({"role": role})).send().await;
-        assert_eq!(insist(put).await["role"], role);
+        let put =
+            async || world.put(&member).by(&owner.token).json(json!({"rights": {"role": role}})).send().await;
+        assert_eq!(insist(put).await["rights"]["role"], role);
     }
     insist(async || world.delete(&member).by(&owner.token).send().await).await;
     let refresh = json!({"refresh_token": helper["refresh_token"]});

@@ -226,7 +226,7 @@ async fn cash_is_taken_by_gate_staff_who_have_no_say_in_other_money() {
     let sale = sale(&world, 5).await;
     let gate = world.organiser("gate").await;
     let member = format!("/v1/organisations/{}/members/{}", sale.organiser.organisation, gate.account);
-    world.put(&member).by(&sale.organiser.token).json(json!({"role": "gate"})).send().await.ok();
+    world.put(&member).by(&sale.organiser.token).json(json!({"rights": {"role": "gate"}})).send().await.ok();
     let (held, order, cash) = reserved(&world, &sale, 1, "cash").await;
     let (_, _, transfer) = reserved(&world, &sale, 1, "transfer").await;
     assert_eq!(cash["promise"]["to"]["place"], "At the box office, from 10 to 18.");

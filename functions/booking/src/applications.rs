@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, Buyer, MaybeBuyer};
+use tessera::auth::{Agent, Buyer, MaybeBuyer};
 use tessera::booking::application::{
     Application, Decision, Kept, State as Standing, Verdict, application, list_of,
 };
@@ -207,11 +207,11 @@ pub struct OfStatus {
     responses((status = 200, description = "A page of applications", body = Page<View>)))]
 pub async fn of_event(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     Params(query): Params<OfStatus>,
 ) -> Result<Json<Page<View>>> {
-    app.programme_for(caller.id, Action::ManageBookings, id).await?;
+    app.programme_for(&caller, Action::ManageBookings, id).await?;
     let word = match query.status.unwrap_or(Status::Pending) {
         Status::Pending => "pending",
         Status::Approved => "approved",
@@ -281,7 +281,7 @@ pub struct AllDecided {
     responses((status = 200, description = "What came of each", body = AllDecided)))]
 pub async fn decide(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     input: Input<Decisions>,
 ) -> Result<Json<AllDecided>> {
@@ -292,10 +292,10 @@ pub async fn decide(
     if !(1..=336).contains(&hours) {
         return Err(Refusal::invalid("/hours", "must be between 1 and 336"));
     }
-    let programme = app.programme_for(caller.id, Action::ManageBookings, id).await?;
+    let programme = app.programme_for(&caller, Action::ManageBookings, id).await?;
     let mut results = Vec::with_capacity(decisions.len());
     for Decide { application, verdict, reason } in decisions {
-        let decision = Decision { verdict, by: caller.id, at: app.clock.now(), reason };
+        let decision = Decision { verdict, by: caller.actor(), at: app.clock.now(), reason };
         let outcome = match decide_one(&app, &programme, application, decision, hours).await {
             Ok(known) => Decided { application, status: Some(view(&known, false).status), refused: None },
             Err(refusal) if refusal.code.status() < 500 => {

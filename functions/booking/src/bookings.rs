@@ -5,7 +5,7 @@ use axum::extract::State;
 use jiff::Timestamp;
 use serde::Serialize;
 use tessera::app::App;
-use tessera::auth::{Account, Buyer, MaybeBuyer};
+use tessera::auth::{Agent, Buyer, Caller, MaybeCaller};
 use tessera::booking::{Booking, By, Line, Register, Subject, may_cancel, policy, store};
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
@@ -119,11 +119,11 @@ pub async fn mine(
     responses((status = 200, description = "A page of bookings", body = Page<View>)))]
 pub async fn of_event(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    sold_by(&app, caller, Subject::Event(id), &paging).await
+    sold_by(&app, &caller, Subject::Event(id), &paging).await
 }
 
 /// List the bookings of my organisation's service, the newest first.
@@ -132,11 +132,11 @@ pub async fn of_event(
     responses((status = 200, description = "A page of bookings", body = Page<View>)))]
 pub async fn of_service(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<ServiceId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    sold_by(&app, caller, Subject::Service(id), &paging).await
+    sold_by(&app, &caller, Subject::Service(id), &paging).await
 }
 
 /// List the bookings of my organisation's store, the newest first.
@@ -145,15 +145,15 @@ pub async fn of_service(
     responses((status = 200, description = "A page of bookings", body = Page<View>)))]
 pub async fn of_store(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<StoreId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    sold_by(&app, caller, Subject::Store(id), &paging).await
+    sold_by(&app, &caller, Subject::Store(id), &paging).await
 }
 
-async fn sold_by(app: &App, caller: Account, subject: Subject, paging: &Paging) -> Result<Json<Page<View>>> {
-    app.manages(caller.id, Action::ManageBookings, subject).await?;
+async fn sold_by(app: &App, caller: &Agent, subject: Subject, paging: &Paging) -> Result<Json<Page<View>>> {
+    app.manages(caller, Action::ManageBookings, subject).await?;
     page(app, Listing::Second, subject.to_string(), paging).await
 }
 
@@ -161,18 +161,19 @@ async fn sold_by(app: &App, caller: Account, subject: Subject, paging: &Paging) 
 async fn seen_by(
     app: &App,
     id: BookingId,
-    caller: Option<Buyer>,
+    caller: Option<Caller>,
     link: &Link,
 ) -> Result<(Stored<Register>, Booking, By)> {
     let (register, booking) = store::booking(&app.db, id).await?;
-    if caller == Some(booking.buyer) {
+    let buyer = caller.as_ref().and_then(Caller::buyer);
+    if buyer == Some(booking.buyer) {
         return Ok((register, booking, By::Buyer));
     }
-    if link.key.is_some() && app.order_for(booking.order, caller, link).await.is_ok() {
+    if link.key.is_some() && app.order_for(booking.order, buyer, link).await.is_ok() {
         return Ok((register, booking, By::Buyer));
     }
-    let Some(Buyer::Account(account)) = caller else { return Code::NotFound.refuse() };
-    app.authorize(account, Action::ManageBookings, booking.organisation).await?;
+    let agent = caller.and_then(Caller::agent).ok_or(Code::NotFound)?;
+    app.authorize(&agent, Action::ManageBookings, &booking).await?;
     Ok((register, booking, By::Organiser))
 }
 
@@ -182,7 +183,7 @@ async fn seen_by(
     responses((status = 200, description = "The booking", body = View)))]
 pub async fn one(
     State(app): State<App>,
-    MaybeBuyer(caller): MaybeBuyer,
+    MaybeCaller(caller): MaybeCaller,
     Path(id): Path<BookingId>,
     Params(link): Params<Link>,
 ) -> Result<Json<View>> {
@@ -228,7 +229,7 @@ pub struct Cancellation {
     responses((status = 200, description = "What would go back", body = Cancellation)))]
 pub async fn cancellation(
     State(app): State<App>,
-    MaybeBuyer(caller): MaybeBuyer,
+    MaybeCaller(caller): MaybeCaller,
     Path(id): Path<BookingId>,
     Params(link): Params<Link>,
 ) -> Result<Json<Cancellation>> {
@@ -250,7 +251,7 @@ pub async fn cancellation(
     responses((status = 200, description = "Cancelled", body = View)))]
 pub async fn cancel(
     State(app): State<App>,
-    MaybeBuyer(caller): MaybeBuyer,
+    MaybeCaller(caller): MaybeCaller,
     Path(id): Path<BookingId>,
     Params(link): Params<Link>,
 ) -> Result<Json<View>> {

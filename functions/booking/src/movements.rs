@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::{Actor, Agent};
 use tessera::booking::Subject;
 use tessera::booking::movement::{Movement, MovementTerms, begin};
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{AccountId, MovementId, PoolId, ProductId, StoreId};
+use tessera::id::{MovementId, PoolId, ProductId, StoreId};
 use tessera::identity::Action;
 use tessera::page::{Page, Paging};
 use tessera::retail::{self, Shelf};
@@ -29,7 +29,7 @@ pub struct MovementView {
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<i64>,
     /// Who said so.
-    by: AccountId,
+    by: Actor,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -43,12 +43,12 @@ fn view(movement: &Movement) -> MovementView {
 /// The stock of a product in a store of the caller's organisation.
 async fn managed(
     app: &App,
-    caller: Account,
+    caller: &Agent,
     store: StoreId,
     product: ProductId,
     action: Action,
 ) -> Result<PoolId> {
-    app.manages(caller.id, action, Subject::Store(store)).await?;
+    app.manages(caller, action, Subject::Store(store)).await?;
     match retail::store::shelf(&app.db, store, product).await? {
         Some(_) => Ok(Shelf::pool_id(store, product)),
         None => Code::NotFound.refuse(),
@@ -62,17 +62,17 @@ async fn managed(
     responses((status = 201, description = "Done", body = MovementView)))]
 pub async fn bring(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((store, product)): Path<(StoreId, ProductId)>,
     key: IdempotencyKey,
     input: Input<MovementTerms>,
 ) -> Result<(StatusCode, Json<MovementView>)> {
     let (terms, now) = (input.value, app.clock.now());
-    let pool = managed(&app, caller, store, product, Action::ManageEvents).await?;
+    let pool = managed(&app, &caller, store, product, Action::ManageEvents).await?;
     terms.check()?;
-    let id = MovementId::derive(&[&pool.to_string(), &caller.id.to_string(), &key.0]);
+    let id = MovementId::derive(&[&pool.to_string(), &caller.actor().to_string(), &key.0]);
     let (parts, print) = (Vec::new(), input.print.clone());
-    let new = Movement { id, pool, terms, by: caller.id, at: now, parts, done: None, print };
+    let new = Movement { id, pool, terms, by: caller.actor(), at: now, parts, done: None, print };
     Ok((StatusCode::CREATED, Json(view(&begin(&app, new, now).await?))))
 }
 
@@ -82,11 +82,11 @@ pub async fn bring(
     responses((status = 200, description = "A page of movements", body = Page<MovementView>)))]
 pub async fn of_pool(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((store, product)): Path<(StoreId, ProductId)>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<MovementView>>> {
-    let pool = managed(&app, caller, store, product, Action::ManageBookings).await?;
+    let pool = managed(&app, &caller, store, product, Action::ManageBookings).await?;
     let list = format!("movements of {pool}");
     let query = Query::of(Listing::Second, pool).newest_first();
     Ok(Json(app.page(&list, query, &paging, |movement: &Movement| Ok(Some(view(movement)))).await?))

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::booking::proof::{self, Proof};
 use tessera::booking::{Subject, waitlist};
 use tessera::catalogue::check_capacity;
@@ -39,12 +39,12 @@ pub struct View {
 }
 
 /// A pool of the caller's organisation, read anew.
-async fn managed(app: &App, caller: Account, id: PoolId, action: Action) -> Result<Opened> {
+async fn managed(app: &App, caller: &Agent, id: PoolId, action: Action) -> Result<Opened> {
     let opened = match store::opened_pool(&app.db, id).await {
         Err(refusal) if refusal.code == Code::Opening => return Code::NotFound.refuse(),
         opened => opened?,
     };
-    app.manages(caller.id, action, opened.subject).await?;
+    app.manages(caller, action, opened.subject).await?;
     Ok(opened)
 }
 
@@ -55,13 +55,13 @@ async fn managed(app: &App, caller: Account, id: PoolId, action: Action) -> Resu
     responses((status = 200, description = "Resized", body = View)))]
 pub async fn resize(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<PoolId>,
     input: Input<Size>,
 ) -> Result<Json<View>> {
     let capacity = input.value.capacity;
     check_capacity(capacity)?;
-    managed(&app, caller, id, Action::ManageEvents).await?;
+    managed(&app, &caller, id, Action::ManageEvents).await?;
     let Opened { id, subject, capacity, lanes, waited, .. } = store::resize(&app.db, id, capacity).await?;
     if let (Waited::Is(_), Subject::Event(event)) = (waited, subject) {
         waitlist::store::serve(&app, event).await?;
@@ -74,7 +74,7 @@ pub async fn resize(
 #[utoipa::path(get, path = "/v1/pools/{id}/proof", tag = "booking", security(("bearer" = [])),
     params(("id" = PoolId, Path, description = "The pool")),
     responses((status = 200, description = "The proof", body = Proof)))]
-pub async fn prove(State(app): State<App>, caller: Account, Path(id): Path<PoolId>) -> Result<Json<Proof>> {
-    let opened = managed(&app, caller, id, Action::ManageBookings).await?;
+pub async fn prove(State(app): State<App>, caller: Agent, Path(id): Path<PoolId>) -> Result<Json<Proof>> {
+    let opened = managed(&app, &caller, id, Action::ManageBookings).await?;
     Ok(Json(proof::prove(&app, &opened, app.clock.now()).await?))
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::booking::waitlist;
 use tessera::error::{Refusal, Result};
 use tessera::http::{Input, Path};
@@ -44,7 +44,7 @@ pub struct Changed {
     responses((status = 200, description = "Changed", body = Changed)))]
 pub async fn change(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     input: Input<Change>,
 ) -> Result<Json<Changed>> {
@@ -52,7 +52,7 @@ pub async fn change(
     if block.len() + open.len() > 200 {
         return Err(Refusal::invalid("/block", "at most 200 seats at once"));
     }
-    let programme = app.programme_for(caller.id, Action::ManageEvents, id).await?;
+    let programme = app.programme_for(&caller, Action::ManageEvents, id).await?;
     let here = |offer: &&tessera::catalogue::Offer| {
         offer.seats.as_ref().is_some_and(|seats| seats.section == section)
     };

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, Buyer, MaybeBuyer};
+use tessera::auth::{Agent, Buyer, MaybeBuyer};
 use tessera::booking::Register;
 use tessera::booking::store::{let_go, registers_of, tag};
 use tessera::booking::waitlist::{State as Standing, Waiter, check, store};
@@ -204,11 +204,11 @@ pub async fn mine(
     responses((status = 200, description = "A page of them", body = Page<View>)))]
 pub async fn of_event(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    app.programme_for(caller.id, Action::ManageBookings, id).await?;
+    app.programme_for(&caller, Action::ManageBookings, id).await?;
     page(&app, Listing::Second, format!("waits#{id}"), &paging).await
 }
 
@@ -265,10 +265,10 @@ pub struct Summary {
     responses((status = 200, description = "The figures", body = Summary)))]
 pub async fn summary(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
 ) -> Result<Json<Summary>> {
-    app.programme_for(caller.id, Action::ManageBookings, id).await?;
+    app.programme_for(&caller, Action::ManageBookings, id).await?;
     let (now, query) = (app.clock.now(), Query::of(Listing::Second, format!("waits#{id}")).newest_first());
     let (mut sum, mut after) = (Summary::default(), None);
     for _ in 0..50 {

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IfMatch, Input, Params, Path, etag};
@@ -68,12 +68,12 @@ fn tagged(coupon: &Stored<Coupon>, used: Option<u32>) -> Response {
     responses((status = 201, description = "Made", body = CouponView)))]
 pub async fn make(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(organisation): Path<OrganisationId>,
     input: Input<MakeCoupon>,
 ) -> Result<Response> {
     let (MakeCoupon { code, codes, terms }, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageEvents, organisation).await?;
+    app.authorize(&caller, Action::ManageEvents, organisation).await?;
     let seed = || random::<16>().map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect());
     let batch = codes.map(|codes| Ok::<_, Refusal>(Batch { codes, seed: seed()? })).transpose()?;
     let id = CouponId::derive(&[&organisation.to_string(), code.as_str()]);
@@ -95,13 +95,13 @@ pub async fn make(
     responses((status = 200, description = "Rewritten", body = CouponView)))]
 pub async fn rewrite(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, code)): Path<(OrganisationId, CouponCode)>,
     version: IfMatch,
     input: Input<CouponTerms>,
 ) -> Result<Response> {
     let now = app.clock.now();
-    let coupon = managed(&app, caller, organisation, &code).await?;
+    let coupon = managed(&app, &caller, organisation, &code).await?;
     version.check(coupon.version)?;
     let next = Coupon { terms: input.value, ..coupon.value.clone() };
     next.check()?;
@@ -110,11 +110,11 @@ pub async fn rewrite(
 
 async fn managed(
     app: &App,
-    caller: Account,
+    caller: &Agent,
     organisation: OrganisationId,
     code: &CouponCode,
 ) -> Result<Stored<Coupon>> {
-    app.authorize(caller.id, Action::ManageEvents, organisation).await?;
+    app.authorize(caller, Action::ManageEvents, organisation).await?;
     store::coupon(&app.db, organisation, code).await
 }
 
@@ -124,11 +124,11 @@ async fn managed(
     responses((status = 200, description = "A page of coupons", body = Page<CouponView>)))]
 pub async fn own(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<CouponView>>> {
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     let list = store::coupons_of(id);
     let query = Query::of(Listing::Primary, &list);
     Ok(Json(app.page(&list, query, &paging, |coupon: &Coupon| Ok(Some(view(coupon, None)))).await?))
@@ -140,10 +140,10 @@ pub async fn own(
     responses((status = 200, description = "The coupon", body = CouponView)))]
 pub async fn one(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, code)): Path<(OrganisationId, CouponCode)>,
 ) -> Result<Response> {
-    let coupon = managed(&app, caller, organisation, &code).await?;
+    let coupon = managed(&app, &caller, organisation, &code).await?;
     let used = match coupon.value.limit() {
         Some(limit) => {
             let lanes = pool::store::read(&app.db, &limit).await?;
@@ -160,10 +160,10 @@ pub async fn one(
     responses((status = 200, description = "The codes", content_type = "text/csv", body = String)))]
 pub async fn codes(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, code)): Path<(OrganisationId, CouponCode)>,
 ) -> Result<Response> {
-    let coupon = managed(&app, caller, organisation, &code).await?.value;
+    let coupon = managed(&app, &caller, organisation, &code).await?.value;
     if coupon.batch.is_none() {
         return Err(Code::WrongState.because("it is no batch: its code is all there is"));
     }

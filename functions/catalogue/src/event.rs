@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::catalogue::{Details, Event, LocalTime, State as EventState, Visibility, store};
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Result};
@@ -137,7 +137,7 @@ fn answer(status: StatusCode, event: &Stored<Event>) -> Result<Response> {
     responses((status = 201, description = "Created as a draft", body = EventView)))]
 pub async fn create(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     key: IdempotencyKey,
     input: Input<Create>,
 ) -> Result<Response> {
@@ -145,7 +145,7 @@ pub async fn create(
         (input.value, app.clock.now());
     let description = description.unwrap_or_default();
     let details = Details { name, description, city, venue, starts, ends, visibility, tax_place };
-    app.authorize(caller.id, Action::ManageEvents, organisation).await?;
+    app.authorize(&caller, Action::ManageEvents, organisation).await?;
     details.check()?;
     let id = EventId::derive(&[&organisation.to_string(), &key.0]);
     let new = Event {
@@ -165,9 +165,9 @@ pub async fn create(
 ///
 /// # Errors
 /// `not_found` for strangers, `forbidden` for members without the right.
-pub(crate) async fn managed(app: &App, caller: Account, id: EventId) -> Result<Stored<Event>> {
+pub(crate) async fn managed(app: &App, caller: &Agent, id: EventId) -> Result<Stored<Event>> {
     let event = store::event(&app.db, id).await?;
-    app.authorize(caller.id, Action::ManageEvents, event.value.organisation).await?;
+    app.authorize(caller, Action::ManageEvents, &event.value).await?;
     Ok(event)
 }
 
@@ -177,12 +177,12 @@ pub(crate) async fn managed(app: &App, caller: Account, id: EventId) -> Result<S
     responses((status = 200, description = "Replaced", body = EventView)))]
 pub async fn edit(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     version: IfMatch,
     input: Input<Details>,
 ) -> Result<Response> {
-    let event = managed(&app, caller, id).await?;
+    let event = managed(&app, &caller, id).await?;
     version.check(event.version)?;
     let (next, told) = event.value.edit(input.value)?;
     replaced(&app, &event, next, told).await
@@ -197,8 +197,8 @@ async fn replaced(app: &App, event: &Stored<Event>, next: Event, told: Vec<Messa
 #[utoipa::path(post, path = "/v1/events/{id}/publish", tag = "catalogue", security(("bearer" = [])),
     params(("id" = EventId, Path, description = "The event")),
     responses((status = 200, description = "Published", body = EventView)))]
-pub async fn publish(State(app): State<App>, caller: Account, Path(id): Path<EventId>) -> Result<Response> {
-    let (event, now) = (managed(&app, caller, id).await?, app.clock.now());
+pub async fn publish(State(app): State<App>, caller: Agent, Path(id): Path<EventId>) -> Result<Response> {
+    let (event, now) = (managed(&app, &caller, id).await?, app.clock.now());
     let offers = store::offers(&app.db, id).await?.len();
     let change = app
         .db
@@ -210,8 +210,8 @@ pub async fn publish(State(app): State<App>, caller: Account, Path(id): Path<Eve
 #[utoipa::path(post, path = "/v1/events/{id}/cancel", tag = "catalogue", security(("bearer" = [])),
     params(("id" = EventId, Path, description = "The event")),
     responses((status = 200, description = "Cancelled", body = EventView)))]
-pub async fn cancel(State(app): State<App>, caller: Account, Path(id): Path<EventId>) -> Result<Response> {
-    let (event, now) = (managed(&app, caller, id).await?, app.clock.now());
+pub async fn cancel(State(app): State<App>, caller: Agent, Path(id): Path<EventId>) -> Result<Response> {
+    let (event, now) = (managed(&app, &caller, id).await?, app.clock.now());
     answer(StatusCode::OK, &app.db.change(event, now, |event| Ok(event.cancel(now))).await?)
 }
 
@@ -221,11 +221,11 @@ pub async fn cancel(State(app): State<App>, caller: Account, Path(id): Path<Even
     responses((status = 200, description = "A page of events", body = Page<EventView>)))]
 pub async fn own(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<EventView>>> {
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     let list = format!("events of {id}");
     let query = Query::of(Listing::Second, id).newest_first();
     Ok(Json(app.page(&list, query, &paging, |event: &Event| EventView::new(event).map(Some)).await?))
@@ -237,10 +237,10 @@ pub async fn own(
     responses((status = 200, description = "The event with its offers", body = Full)))]
 pub async fn organisers_view(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, id)): Path<(OrganisationId, EventId)>,
 ) -> Result<Response> {
-    let event = managed(&app, caller, id).await?;
+    let event = managed(&app, &caller, id).await?;
     if event.value.organisation != organisation {
         return Code::NotFound.refuse();
     }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::booking::policy::RefundPolicy;
 use tessera::catalogue::{
     Event, Offer, Sale, SaleStatus, Seats, State as EventState, Terms, check_capacity, store,
@@ -117,7 +117,7 @@ pub fn view(
     responses((status = 201, description = "Added", body = OfferView)))]
 pub async fn add(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     key: IdempotencyKey,
     input: Input<Add>,
@@ -127,7 +127,7 @@ pub async fn add(
         add;
     let per_order = per_order.unwrap_or(10);
     let terms = Terms { name, price, sale, per_order, per_buyer, approval, tax_code, refund };
-    let event = managed(&app, caller, id).await?.value;
+    let event = managed(&app, &caller, id).await?.value;
     terms.check()?;
     let siblings = store::offers(&app.db, id).await?;
     if let Some(other) =
@@ -173,13 +173,13 @@ pub async fn add(
     responses((status = 200, description = "Replaced", body = OfferView)))]
 pub async fn edit(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, offer)): Path<(EventId, OfferId)>,
     version: IfMatch,
     input: Input<Terms>,
 ) -> Result<Response> {
     let (terms, now) = (input.value, app.clock.now());
-    let event = managed(&app, caller, id).await?.value;
+    let event = managed(&app, &caller, id).await?.value;
     terms.check()?;
     let offer = store::offer(&app.db, id, offer).await?;
     version.check(offer.version)?;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::error::Result;
 use tessera::http::{IfMatch, Input, Path, etag};
 use tessera::id::OrganisationId;
@@ -15,12 +15,8 @@ use tessera::price::{PriceRules, Pricing, store};
 #[utoipa::path(get, path = "/v1/organisations/{id}/pricing", tag = "catalogue", security(("bearer" = [])),
     params(("id" = OrganisationId, Path, description = "The organisation")),
     responses((status = 200, description = "The rules", body = PriceRules)))]
-pub async fn read(
-    State(app): State<App>,
-    caller: Account,
-    Path(id): Path<OrganisationId>,
-) -> Result<Response> {
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+pub async fn read(State(app): State<App>, caller: Agent, Path(id): Path<OrganisationId>) -> Result<Response> {
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     let known = store::pricing(&app.db, id).await?;
     let (version, rules) = known.map_or_else(Default::default, |known| (known.version, known.value.rules));
     Ok((etag(version), Json(rules)).into_response())
@@ -33,13 +29,13 @@ pub async fn read(
     responses((status = 200, description = "Written", body = PriceRules)))]
 pub async fn write(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     version: IfMatch,
     input: Input<PriceRules>,
 ) -> Result<Response> {
     let (rules, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     rules.check()?;
     let next = Pricing { organisation: id, rules };
     let known = store::pricing(&app.db, id).await?;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::booking::Slot;
 use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
@@ -65,9 +65,9 @@ fn tagged(store: &Stored<Store>) -> Response {
     (etag(store.version), Json(view(&store.value))).into_response()
 }
 
-async fn managed(app: &App, caller: Account, id: StoreId) -> Result<Stored<Store>> {
+async fn managed(app: &App, caller: &Agent, id: StoreId) -> Result<Stored<Store>> {
     let store = store::store(&app.db, id).await?;
-    app.authorize(caller.id, Action::ManageEvents, store.value.organisation).await?;
+    app.authorize(caller, Action::ManageEvents, &store.value).await?;
     Ok(store)
 }
 
@@ -77,12 +77,12 @@ async fn managed(app: &App, caller: Account, id: StoreId) -> Result<Stored<Store
     responses((status = 201, description = "Founded", body = StoreView)))]
 pub async fn found(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     key: IdempotencyKey,
     input: Input<FoundStore>,
 ) -> Result<Response> {
     let (FoundStore { organisation, details }, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageEvents, organisation).await?;
+    app.authorize(&caller, Action::ManageEvents, organisation).await?;
     details.check()?;
     let id = StoreId::derive(&[&organisation.to_string(), &key.0]);
     let new = Store { id, organisation, details, open: false, created: now, print: input.print.clone() };
@@ -96,13 +96,13 @@ pub async fn found(
     responses((status = 200, description = "Rewritten", body = StoreView)))]
 pub async fn rewrite(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<StoreId>,
     version: IfMatch,
     input: Input<RewriteStore>,
 ) -> Result<Response> {
     let (RewriteStore { open, details }, now) = (input.value, app.clock.now());
-    let store = managed(&app, caller, id).await?;
+    let store = managed(&app, &caller, id).await?;
     version.check(store.version)?;
     details.check()?;
     let next = Store { open, details, ..store.value.clone() };
@@ -145,11 +145,11 @@ pub async fn list(
     responses((status = 200, description = "A page of stores", body = Page<StoreView>)))]
 pub async fn own(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<StoreView>>> {
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     let list = format!("stores#{id}");
     let query = Query::of(Listing::Second, &list).newest_first();
     Ok(Json(app.page(&list, query, &paging, |store: &Store| Ok(Some(view(store)))).await?))
@@ -161,10 +161,10 @@ pub async fn own(
     responses((status = 200, description = "The store", body = StoreView)))]
 pub async fn owners_view(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, id)): Path<(OrganisationId, StoreId)>,
 ) -> Result<Response> {
-    let store = managed(&app, caller, id).await?;
+    let store = managed(&app, &caller, id).await?;
     if store.value.organisation != organisation {
         return Code::NotFound.refuse();
     }
@@ -215,9 +215,9 @@ fn tagged_product(product: &Stored<Product>) -> Response {
     (etag(product.version), Json(product_view(&product.value))).into_response()
 }
 
-async fn managed_product(app: &App, caller: Account, id: ProductId) -> Result<Stored<Product>> {
+async fn managed_product(app: &App, caller: &Agent, id: ProductId) -> Result<Stored<Product>> {
     let product = store::product(&app.db, id).await?;
-    app.authorize(caller.id, Action::ManageEvents, product.value.organisation).await?;
+    app.authorize(caller, Action::ManageEvents, product.value.organisation).await?;
     Ok(product)
 }
 
@@ -227,12 +227,12 @@ async fn managed_product(app: &App, caller: Account, id: ProductId) -> Result<St
     responses((status = 201, description = "Added", body = ProductView)))]
 pub async fn add_product(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     key: IdempotencyKey,
     input: Input<AddProduct>,
 ) -> Result<Response> {
     let (AddProduct { organisation, terms }, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageEvents, organisation).await?;
+    app.authorize(&caller, Action::ManageEvents, organisation).await?;
     terms.check()?;
     let id = ProductId::derive(&[&organisation.to_string(), &key.0]);
     let new = Product { id, organisation, terms, created: now, print: input.print.clone() };
@@ -247,13 +247,13 @@ pub async fn add_product(
     responses((status = 200, description = "Rewritten", body = ProductView)))]
 pub async fn rewrite_product(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<ProductId>,
     version: IfMatch,
     input: Input<ProductTerms>,
 ) -> Result<Response> {
     let (terms, now) = (input.value, app.clock.now());
-    let product = managed_product(&app, caller, id).await?;
+    let product = managed_product(&app, &caller, id).await?;
     version.check(product.version)?;
     terms.check()?;
     if terms.price.currency != product.value.terms.price.currency {
@@ -267,8 +267,8 @@ pub async fn rewrite_product(
 #[utoipa::path(get, path = "/v1/products/{id}", tag = "catalogue", security(("bearer" = [])),
     params(("id" = ProductId, Path, description = "The product")),
     responses((status = 200, description = "The product", body = ProductView)))]
-pub async fn product(State(app): State<App>, caller: Account, Path(id): Path<ProductId>) -> Result<Response> {
-    Ok(tagged_product(&managed_product(&app, caller, id).await?))
+pub async fn product(State(app): State<App>, caller: Agent, Path(id): Path<ProductId>) -> Result<Response> {
+    Ok(tagged_product(&managed_product(&app, &caller, id).await?))
 }
 
 /// List an organisation's products, the newest first.
@@ -277,11 +277,11 @@ pub async fn product(State(app): State<App>, caller: Account, Path(id): Path<Pro
     responses((status = 200, description = "A page of products", body = Page<ProductView>)))]
 pub async fn products(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ProductView>>> {
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     let list = format!("products#{id}");
     let query = Query::of(Listing::First, &list).newest_first();
     Ok(Json(app.page(&list, query, &paging, |product: &Product| Ok(Some(product_view(product)))).await?))
@@ -308,12 +308,12 @@ pub struct ShelfView {
     responses((status = 200, description = "As it is sold now", body = ShelfView)))]
 pub async fn shelve(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, product)): Path<(StoreId, ProductId)>,
     input: Input<ShelfTerms>,
 ) -> Result<Json<ShelfView>> {
     let (terms, now) = (input.value, app.clock.now());
-    let organisation = managed(&app, caller, id).await?.value.organisation;
+    let organisation = managed(&app, &caller, id).await?.value.organisation;
     let Product { terms: known, organisation: others, .. } = store::product(&app.db, product).await?.value;
     if others != organisation {
         return Code::NotFound.refuse();

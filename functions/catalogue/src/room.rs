@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::error::{Code, Result};
 use tessera::http::{Input, Path};
 use tessera::id::EventId;
@@ -19,11 +19,11 @@ use tessera::room::WaitingRoom;
     responses((status = 200, description = "Switched on", body = WaitingRoom)))]
 pub async fn open(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     input: Input<WaitingRoom>,
 ) -> Result<Json<WaitingRoom>> {
-    let (event, now) = (managed(&app, caller, id).await?, app.clock.now());
+    let (event, now) = (managed(&app, &caller, id).await?, app.clock.now());
     let change = app.db.amend(event, now, |event| event.open_room(input.value.clone(), now));
     let rules = change.await?.value.waiting_room().map(|room| room.rules.clone());
     Ok(Json(rules.ok_or(Code::WrongState)?))
@@ -34,8 +34,8 @@ pub async fn open(
 #[utoipa::path(delete, path = "/v1/events/{id}/waiting-room", tag = "catalogue", security(("bearer" = [])),
     params(("id" = EventId, Path, description = "The event")),
     responses((status = 204, description = "Switched off")))]
-pub async fn close(State(app): State<App>, caller: Account, Path(id): Path<EventId>) -> Result<StatusCode> {
-    let (event, now) = (managed(&app, caller, id).await?, app.clock.now());
+pub async fn close(State(app): State<App>, caller: Agent, Path(id): Path<EventId>) -> Result<StatusCode> {
+    let (event, now) = (managed(&app, &caller, id).await?, app.clock.now());
     app.db.amend(event, now, |event| Ok(event.close_room())).await?;
     Ok(StatusCode::NO_CONTENT)
 }

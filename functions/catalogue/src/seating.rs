@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::catalogue::{Event, Seats, State as EventState, Visibility};
 use tessera::db::{Listing, Put, Query, Replace};
 use tessera::error::{Code, Refusal, Result};
@@ -72,9 +72,9 @@ fn for_sale(section: &Section) -> u32 {
     section.opening().iter().map(|(all, blocked)| all.without(*blocked).count()).sum()
 }
 
-async fn managed(app: &App, caller: Account, id: VenueId) -> Result<Venue> {
+async fn managed(app: &App, caller: &Agent, id: VenueId) -> Result<Venue> {
     let venue = store::venue(&app.db, id).await?.value;
-    app.authorize(caller.id, Action::ManageEvents, venue.organisation).await?;
+    app.authorize(caller, Action::ManageEvents, venue.organisation).await?;
     Ok(venue)
 }
 
@@ -84,12 +84,12 @@ async fn managed(app: &App, caller: Account, id: VenueId) -> Result<Venue> {
     responses((status = 201, description = "Founded", body = VenueView)))]
 pub async fn found(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     key: IdempotencyKey,
     input: Input<Found>,
 ) -> Result<(StatusCode, Json<VenueView>)> {
     let (Found { organisation, name }, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageEvents, organisation).await?;
+    app.authorize(&caller, Action::ManageEvents, organisation).await?;
     let id = VenueId::derive(&[&organisation.to_string(), &key.0]);
     let new = Venue { id, organisation, name, created: now, print: input.print.clone() };
     let venue = app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
@@ -102,10 +102,10 @@ pub async fn found(
     responses((status = 200, description = "The venue", body = VenueView)))]
 pub async fn venue(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<VenueId>,
 ) -> Result<Json<VenueView>> {
-    let venue = managed(&app, caller, id).await?;
+    let venue = managed(&app, &caller, id).await?;
     let sections = store::sections(&app.db, id).await?.into_iter().map(|drawn| section_view(drawn.value));
     Ok(Json(view(&venue, Some(sections.collect()))))
 }
@@ -116,11 +116,11 @@ pub async fn venue(
     responses((status = 200, description = "A page of venues", body = Page<VenueView>)))]
 pub async fn venues(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<VenueView>>> {
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     let list = format!("venues#{id}");
     let query = Query::of(Listing::Second, &list).newest_first();
     Ok(Json(app.page(&list, query, &paging, |venue: &Venue| Ok(Some(view(venue, None)))).await?))
@@ -132,12 +132,12 @@ pub async fn venues(
     responses((status = 200, description = "Drawn", body = SectionView)))]
 pub async fn draw(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, code)): Path<(VenueId, String)>,
     input: Input<Section>,
 ) -> Result<Json<SectionView>> {
     let (section, now) = (input.value, app.clock.now());
-    managed(&app, caller, id).await?;
+    managed(&app, &caller, id).await?;
     let code = code_of(&code).ok_or(Code::NotFound)?;
     section.check()?;
     let drawn = Drawn { venue: id, code, section };

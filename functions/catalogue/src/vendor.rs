@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::booking::Slot;
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
@@ -85,9 +85,9 @@ fn package_view(package: &Stored<Package>, vendor: bool) -> PackageView {
     PackageView { id: package.value.id, etag, terms: package.value.terms.clone() }
 }
 
-async fn managed(app: &App, caller: Account, id: ServiceId) -> Result<Stored<Service>> {
+async fn managed(app: &App, caller: &Agent, id: ServiceId) -> Result<Stored<Service>> {
     let service = store::service(&app.db, id).await?;
-    app.authorize(caller.id, Action::ManageEvents, service.value.organisation).await?;
+    app.authorize(caller, Action::ManageEvents, &service.value).await?;
     Ok(service)
 }
 
@@ -97,12 +97,12 @@ async fn managed(app: &App, caller: Account, id: ServiceId) -> Result<Stored<Ser
     responses((status = 201, description = "Founded", body = ServiceView)))]
 pub async fn found(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     key: IdempotencyKey,
     input: Input<Found>,
 ) -> Result<Response> {
     let (Found { organisation, details }, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageEvents, organisation).await?;
+    app.authorize(&caller, Action::ManageEvents, organisation).await?;
     details.check()?;
     let id = ServiceId::derive(&[&organisation.to_string(), &key.0]);
     let new = Service { id, organisation, details, open: false, created: now, print: input.print.clone() };
@@ -117,13 +117,13 @@ pub async fn found(
     responses((status = 200, description = "Rewritten", body = ServiceView)))]
 pub async fn rewrite(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<ServiceId>,
     version: IfMatch,
     input: Input<Rewrite>,
 ) -> Result<Response> {
     let (Rewrite { open, details }, now) = (input.value, app.clock.now());
-    let service = managed(&app, caller, id).await?;
+    let service = managed(&app, &caller, id).await?;
     version.check(service.version)?;
     details.check()?;
     let next = Service { open, details, ..service.value.clone() };
@@ -136,13 +136,13 @@ pub async fn rewrite(
     responses((status = 201, description = "Added", body = PackageView)))]
 pub async fn add_package(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<ServiceId>,
     key: IdempotencyKey,
     input: Input<PackageTerms>,
 ) -> Result<(StatusCode, Json<PackageView>)> {
     let (terms, now) = (input.value, app.clock.now());
-    managed(&app, caller, id).await?;
+    managed(&app, &caller, id).await?;
     terms.check()?;
     let siblings = store::packages(&app.db, id).await?;
     if siblings.iter().any(|other| other.value.terms.price.currency != terms.price.currency) {
@@ -162,13 +162,13 @@ pub async fn add_package(
     responses((status = 200, description = "Rewritten", body = PackageView)))]
 pub async fn rewrite_package(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, package)): Path<(ServiceId, PackageId)>,
     version: IfMatch,
     input: Input<PackageTerms>,
 ) -> Result<Json<PackageView>> {
     let (terms, now) = (input.value, app.clock.now());
-    managed(&app, caller, id).await?;
+    managed(&app, &caller, id).await?;
     terms.check()?;
     let package = store::package(&app.db, id, package).await?;
     version.check(package.version)?;
@@ -219,11 +219,11 @@ pub async fn list(
     responses((status = 200, description = "A page of services", body = Page<ServiceView>)))]
 pub async fn own(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ServiceView>>> {
-    app.authorize(caller.id, Action::ManageEvents, id).await?;
+    app.authorize(&caller, Action::ManageEvents, id).await?;
     let list = format!("services#{id}");
     let query = Query::of(Listing::Second, &list).newest_first();
     Ok(Json(app.page(&list, query, &paging, |service: &Service| Ok(Some(view(service, None)))).await?))
@@ -235,10 +235,10 @@ pub async fn own(
     responses((status = 200, description = "The service", body = ServiceView)))]
 pub async fn vendors_view(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, id)): Path<(OrganisationId, ServiceId)>,
 ) -> Result<Response> {
-    let service = managed(&app, caller, id).await?;
+    let service = managed(&app, &caller, id).await?;
     if service.value.organisation != organisation {
         return Code::NotFound.refuse();
     }

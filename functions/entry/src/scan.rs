@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::{Actor, Agent};
 use tessera::db::{Listing, Query};
 use tessera::entry::{Entry, Look, Outcome, Ticket, Verifier, Window, invalid, store};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{AccountId, EventId, ScanId, TicketId};
-use tessera::identity::Action;
+use tessera::id::{EventId, ScanId, TicketId};
+use tessera::identity::rights::Part;
+use tessera::identity::{Action, Resource};
 use tessera::page::{Page, Paging};
 use tessera::text::Text;
 
@@ -59,13 +60,15 @@ pub struct Admitted {
 pub async fn scan(
     State(app): State<App>,
     Extension(verifier): Extension<Arc<Verifier>>,
-    caller: Account,
+    caller: Agent,
     key: IdempotencyKey,
     input: Input<Scan>,
 ) -> Result<Json<Admitted>> {
     let (Scan { event, gate, code }, now) = (input.value, app.clock.now());
-    let programme = app.programme_for(caller.id, Action::Scan, event).await?;
-    let scan = ScanId::derive(&[&caller.id.to_string(), &key.0]);
+    let programme = app.programme(event).await?;
+    let organisation = programme.event.organisation;
+    app.authorize(&caller, Action::Scan, Resource::of(organisation, Part::Gate(event, gate.clone()))).await?;
+    let scan = ScanId::derive(&[&caller.actor().to_string(), &key.0]);
     let look = Look { scan, gate: gate.as_str(), window: Window::of(&programme.event)?, now };
     let named = verifier.check(&code, event);
     let ticket = named.as_ref().ok().copied();
@@ -73,7 +76,7 @@ pub async fn scan(
         Ok(ticket) => admit(&app, ticket, &look).await,
         Err(refusal) => Err(refusal),
     };
-    note(&app, caller.id, event, ticket, &look, &admitted).await?;
+    note(&app, caller.actor(), event, ticket, &look, &admitted).await?;
     let Ticket { id, number, offer_name, seat, holder, .. } = admitted?;
     Ok(Json(Admitted { result: Outcome::Valid, scan, ticket: id, number, offer_name, seat, holder }))
 }
@@ -90,7 +93,7 @@ async fn admit(app: &App, ticket: TicketId, look: &Look<'_>) -> Result<Ticket> {
 /// the two writes, the repeated scan writes the line.
 async fn note(
     app: &App,
-    by: AccountId,
+    by: Actor,
     event: EventId,
     ticket: Option<TicketId>,
     look: &Look<'_>,
@@ -125,7 +128,7 @@ pub struct LogLine {
     /// Which gate.
     gate: String,
     /// Who scanned.
-    by: AccountId,
+    by: Actor,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -140,11 +143,11 @@ pub struct LogLine {
     responses((status = 200, description = "A page of the log", body = Page<LogLine>)))]
 pub async fn log(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<LogLine>>> {
-    app.programme_for(caller.id, Action::ManageBookings, id).await?;
+    app.programme_for(&caller, Action::ManageBookings, id).await?;
     let list = store::log(id);
     let query = Query::of(Listing::Primary, &list).newest_first();
     let line = |entry: &Entry| {

@@ -5,15 +5,23 @@
 //! | [`account`] | sign up, prove the address, ask for a new code, who am I |
 //! | [`session`] | sign in, refresh, list, sign out |
 //! | [`organisation`] | found, list, members and their roles |
+//! | [`team`] | members with roles in common |
+//! | [`invitation`] | invite by address, accept, decline |
+//! | [`key`] | API keys |
+//! | [`device`] | scanners and tills, paired by code |
 //! | [`token`] | making access and refresh tokens, the published keys |
 //! | [`password`] | argon2id |
 //!
 //! Rules and the kept form are in [`tessera::identity`].
 
 pub mod account;
+pub mod device;
+pub mod invitation;
+pub mod key;
 pub mod organisation;
 pub mod password;
 pub mod session;
+pub mod team;
 pub mod token;
 
 use axum::Extension;
@@ -38,6 +46,20 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(organisation::list, organisation::found))
         .routes(routes!(organisation::members))
         .routes(routes!(organisation::set_member, organisation::remove_member))
+        .routes(routes!(team::list, team::make))
+        .routes(routes!(team::one, team::rewrite, team::remove))
+        .routes(routes!(invitation::list, invitation::invite))
+        .routes(routes!(invitation::take_back))
+        .routes(routes!(invitation::mine))
+        .routes(routes!(invitation::accept))
+        .routes(routes!(invitation::decline))
+        .routes(routes!(key::list, key::make))
+        .routes(routes!(key::revoke))
+        .routes(routes!(key::own))
+        .routes(routes!(device::list, device::make))
+        .routes(routes!(device::new_code))
+        .routes(routes!(device::remove))
+        .routes(routes!(device::pair))
         .routes(routes!(token::jwks))
 }
 

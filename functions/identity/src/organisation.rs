@@ -7,11 +7,11 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
-use tessera::error::{Code, Result};
+use tessera::auth::{Account, Actor, Agent};
+use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
-use tessera::id::{AccountId, OrganisationId};
-use tessera::identity::{Action, Member, Organisation, Role, store};
+use tessera::id::{AccountId, OrganisationId, TeamId};
+use tessera::identity::{Action, Member, Organisation, Rights, Role, store};
 use tessera::text::Text;
 
 /// A new organisation.
@@ -30,8 +30,10 @@ pub struct View {
     id: OrganisationId,
     /// Its name, as buyers read it.
     name: Text<1, 120>,
-    /// What the caller may do.
-    role: Role,
+    /// What the caller has by themselves.
+    rights: Rights,
+    /// Whose roles they have as well.
+    teams: Vec<TeamId>,
     /// Since when it exists.
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
@@ -50,16 +52,24 @@ pub async fn found(
     let now = app.clock.now();
     let id = OrganisationId::derive(&[&caller.id.to_string(), &key.0]);
     // The owner first: should the function die between the two writes, the repeated request finds its way.
-    let owner = Member { organisation: id, account: caller.id, role: Role::Owner, since: now };
-    app.db.put_new(owner, Vec::new(), now).await?;
+    let owner = Member {
+        organisation: id,
+        account: caller.id,
+        rights: Rights::of(Role::Owner),
+        teams: Vec::new(),
+        since: now,
+        invitation: None,
+    };
+    app.db.put_new(owner.clone(), Vec::new(), now).await?;
     let new = Organisation { id, name: input.value.name, created: now, print: input.print.clone() };
     let organisation =
         app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?.value;
-    Ok((StatusCode::CREATED, Json(view(organisation, Role::Owner))))
+    Ok((StatusCode::CREATED, Json(view(organisation, owner))))
 }
 
-fn view(organisation: Organisation, role: Role) -> View {
-    View { id: organisation.id, name: organisation.name, role, created: organisation.created }
+fn view(organisation: Organisation, member: Member) -> View {
+    let (Organisation { id, name, created, .. }, Member { rights, teams, .. }) = (organisation, member);
+    View { id, name, rights, teams, created }
 }
 
 /// The caller's organisations.
@@ -74,8 +84,8 @@ pub struct Organisations {
 pub async fn list(State(app): State<App>, caller: Account) -> Result<Json<Organisations>> {
     let memberships = store::memberships(&app.db, caller.id).await?;
     let views = memberships.into_iter().map(async |member| {
-        let Member { organisation, role, .. } = member.value;
-        Ok::<_, tessera::error::Refusal>(view(store::organisation(&app.db, organisation).await?.value, role))
+        let organisation = store::organisation(&app.db, member.value.organisation).await?.value;
+        Ok::<_, tessera::error::Refusal>(view(organisation, member.value))
     });
     Ok(Json(Organisations { items: try_join_all(views).await? }))
 }
@@ -85,8 +95,10 @@ pub async fn list(State(app): State<App>, caller: Account) -> Result<Json<Organi
 pub struct MemberView {
     /// Who.
     account: AccountId,
-    /// As what.
-    role: Role,
+    /// What they have by themselves.
+    rights: Rights,
+    /// Whose roles they have as well.
+    teams: Vec<TeamId>,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
@@ -98,8 +110,9 @@ pub struct Members {
     items: Vec<MemberView>,
 }
 
-fn member_view(member: &Member) -> MemberView {
-    MemberView { account: member.account, role: member.role, since: member.since }
+fn member_view(member: Member) -> MemberView {
+    let Member { account, rights, teams, since, .. } = member;
+    MemberView { account, rights, teams, since }
 }
 
 /// List the members of an organisation.
@@ -108,40 +121,68 @@ fn member_view(member: &Member) -> MemberView {
     responses((status = 200, description = "Its members", body = Members)))]
 pub async fn members(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
 ) -> Result<Json<Members>> {
-    app.authorize(caller.id, Action::ManageMembers, id).await?;
+    app.authorize(&caller, Action::ManageMembers, id).await?;
     let members = store::members(&app.db, id).await?;
-    Ok(Json(Members { items: members.iter().map(|member| member_view(&member.value)).collect() }))
+    Ok(Json(Members { items: members.into_iter().map(|member| member_view(member.value)).collect() }))
 }
 
-/// A role to give.
+/// What a member is to have.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Give {
-    role: Role,
+    /// By themselves.
+    #[serde(default)]
+    rights: Rights,
+    /// Whose roles they are to have as well.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    teams: Vec<TeamId>,
 }
 
-/// Add a member or change a role. It applies to the member's next request.
+/// These teams exist: a slip of the pen would otherwise give nothing, silently.
+///
+/// # Errors
+/// `invalid_input`; the store's own.
+pub(crate) async fn known_teams(app: &App, id: OrganisationId, teams: &[TeamId]) -> Result<()> {
+    let known = store::teams(&app.db, id).await?;
+    match teams.iter().position(|team| !known.iter().any(|known| known.value.id == *team)) {
+        Some(place) => Err(Refusal::invalid(format!("/teams/{place}"), "is no team of this organisation")),
+        None => Ok(()),
+    }
+}
+
+/// Add a member, or change what a member may do. It applies to the member's next request.
 #[utoipa::path(put, path = "/v1/organisations/{id}/members/{account}", tag = "identity", security(("bearer" = [])),
     request_body = Give,
     params(("id" = OrganisationId, Path, description = "The organisation"), ("account" = AccountId, Path, description = "Who")),
     responses((status = 200, description = "The member", body = MemberView)))]
 pub async fn set_member(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, account)): Path<(OrganisationId, AccountId)>,
     input: Input<Give>,
 ) -> Result<Json<MemberView>> {
-    let (now, role) = (app.clock.now(), input.value.role);
-    app.authorize(caller.id, Action::ManageMembers, id).await?;
-    not_oneself(caller, account)?;
+    let (Give { rights, teams }, now) = (input.value, app.clock.now());
+    app.authorize(&caller, Action::ManageMembers, id).await?;
+    not_oneself(&caller, account)?;
     store::account(&app.db, account).await?;
-    let new = Member { organisation: id, account, role, since: now };
-    let stored = app.db.put_new(new, Vec::new(), now).await?.stored();
-    let rule = |member: &Member| Ok((member.role != role).then(|| Member { role, ..member.clone() }));
-    Ok(Json(member_view(&app.db.amend(stored, now, rule).await?.value)))
+    if !teams.is_empty() {
+        known_teams(&app, id, &teams).await?;
+    }
+    let none = Rights::default();
+    let new =
+        Member { organisation: id, account, rights: none, teams: Vec::new(), since: now, invitation: None };
+    let new = new.with(rights, teams)?;
+    let stored = app.db.put_new(new.clone(), Vec::new(), now).await?.stored();
+    let rule = |member: &Member| {
+        let since = if member.is_gone() { now } else { member.since };
+        let next = Member { since, ..member.clone() }.with(new.rights.clone(), new.teams.clone())?;
+        Ok((next != *member).then_some(next))
+    };
+    Ok(Json(member_view(app.db.amend(stored, now, rule).await?.value)))
 }
 
 /// Remove a member. It applies to the member's next request.
@@ -150,17 +191,21 @@ pub async fn set_member(
     responses((status = 204, description = "Removed")))]
 pub async fn remove_member(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, account)): Path<(OrganisationId, AccountId)>,
 ) -> Result<StatusCode> {
-    app.authorize(caller.id, Action::ManageMembers, id).await?;
-    not_oneself(caller, account)?;
-    let member = store::member(&app.db, id, account).await?.ok_or(Code::NotFound)?;
-    app.db.delete(&member).await?;
+    app.authorize(&caller, Action::ManageMembers, id).await?;
+    not_oneself(&caller, account)?;
+    let member = store::member(&app.db, id, account).await?.filter(|member| !member.value.is_gone());
+    app.db.amend(member.ok_or(Code::NotFound)?, app.clock.now(), |member| Ok(member.remove())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// An owner cannot demote or remove themselves: an organisation keeps at least one owner, without counting.
-fn not_oneself(caller: Account, account: AccountId) -> Result<()> {
-    if caller.id == account { Err(Code::WrongState.because("another owner must do that")) } else { Ok(()) }
+fn not_oneself(caller: &Agent, account: AccountId) -> Result<()> {
+    if caller.actor() == Actor::Account(account) {
+        Err(Code::WrongState.because("another owner must do that"))
+    } else {
+        Ok(())
+    }
 }

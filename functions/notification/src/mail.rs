@@ -57,6 +57,8 @@ const TEMPLATES: &[(&str, &str)] = templates!(
     "verify.html",
     "already_registered.txt",
     "already_registered.html",
+    "invitation.txt",
+    "invitation.html",
     "confirmation.txt",
     "confirmation.html",
     "cancellation.txt",

@@ -39,6 +39,13 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
                 let values = context! { name, code, minutes => tessera::identity::CODE_MINUTES };
                 post.send(app, Letter { id, kind, to: email, name, values, attachments: Vec::new() }).await
             }
+            Message::InvitationMade { email, organisation, by, .. } => {
+                let values =
+                    context! { organisation, by, days => tessera::identity::invitation::INVITATION_DAYS };
+                let kind = Kind::Invitation;
+                post.send(app, Letter { id, kind, to: email, name: "", values, attachments: Vec::new() })
+                    .await
+            }
             Message::EntryIssued { order, .. } => confirmation(app, post, id, *order).await,
             Message::BookingCancelled { booking, order } => {
                 cancellation(app, post, id, *booking, *order).await

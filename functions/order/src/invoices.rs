@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, MaybeBuyer};
+use tessera::auth::{Agent, MaybeCaller};
 use tessera::error::{Code, Result};
 use tessera::http::{Params, Path};
 use tessera::id::{InvoiceId, OrderId, OrganisationId};
@@ -26,7 +26,7 @@ use tessera::sheet as csv;
         content((Invoice = "application/json"), (String = "application/pdf")))))]
 pub async fn one(
     State(app): State<App>,
-    MaybeBuyer(caller): MaybeBuyer,
+    MaybeCaller(caller): MaybeCaller,
     Path(name): Path<String>,
     Params(link): Params<Link>,
 ) -> Result<Response> {
@@ -61,7 +61,7 @@ pub struct Invoices {
     responses((status = 200, description = "The documents", body = Invoices)))]
 pub async fn of_order(
     State(app): State<App>,
-    MaybeBuyer(caller): MaybeBuyer,
+    MaybeCaller(caller): MaybeCaller,
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
 ) -> Result<Json<Invoices>> {
@@ -75,11 +75,11 @@ pub async fn of_order(
     responses((status = 200, description = "A page of documents", body = Page<Invoice>)))]
 pub async fn of_organisation(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(period): Params<Period>,
 ) -> Result<Json<Page<Invoice>>> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     let (from, until, paging) = period.checked()?;
     let list = format!("{} {from} {until}", store::listed(id));
     let query = store::issued(id, from, until);
@@ -123,11 +123,11 @@ const HEADING: [&str; 14] = [
     responses((status = 200, description = "The documents", content_type = "text/csv", body = String)))]
 pub async fn sheet(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(SheetPeriod { from, until }): Params<SheetPeriod>,
 ) -> Result<Response> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     within(from, until)?;
     let found = app.db.list_all::<Invoice>(&store::issued(id, from, until)).await?;
     let rows: Vec<_> = found.iter().map(|invoice| rows(&invoice.value)).collect::<Result<_>>()?;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::error::Result;
 use tessera::http::{IfMatch, Input, Path, etag};
 use tessera::id::OrganisationId;
@@ -16,12 +16,8 @@ use tessera::order::invoice::{InvoiceSettings, Invoicing, store};
 #[utoipa::path(get, path = "/v1/organisations/{id}/invoicing", tag = "order", security(("bearer" = [])),
     params(("id" = OrganisationId, Path, description = "The organisation")),
     responses((status = 200, description = "The settings", body = Option<InvoiceSettings>)))]
-pub async fn read(
-    State(app): State<App>,
-    caller: Account,
-    Path(id): Path<OrganisationId>,
-) -> Result<Response> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+pub async fn read(State(app): State<App>, caller: Agent, Path(id): Path<OrganisationId>) -> Result<Response> {
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     let known = store::invoicing(&app.db, id).await?;
     let version = known.as_ref().map_or(0, |known| known.version);
     Ok((etag(version), Json(known.map(|known| known.value.settings))).into_response())
@@ -36,13 +32,13 @@ pub async fn read(
     responses((status = 200, description = "Written", body = InvoiceSettings)))]
 pub async fn write(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     version: IfMatch,
     input: Input<InvoiceSettings>,
 ) -> Result<Response> {
     let (settings, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     settings.check()?;
     let next = Invoicing { organisation: id, settings };
     let known = store::invoicing(&app.db, id).await?;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, Buyer, MaybeBuyer};
+use tessera::auth::{Agent, Buyer, MaybeBuyer};
 use tessera::booking::{self, Line, Quote, Register, Subject};
 use tessera::db::{Listing, Put, Query};
 use tessera::error::{Code, Refusal, Result};
@@ -225,11 +225,11 @@ pub async fn mine(
     responses((status = 200, description = "A page of orders", body = Page<View>)))]
 pub async fn of_event(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    sold_by(&app, caller, Subject::Event(id), &paging).await
+    sold_by(&app, &caller, Subject::Event(id), &paging).await
 }
 
 /// List the orders of my organisation's service, the newest first.
@@ -238,11 +238,11 @@ pub async fn of_event(
     responses((status = 200, description = "A page of orders", body = Page<View>)))]
 pub async fn of_service(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<ServiceId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    sold_by(&app, caller, Subject::Service(id), &paging).await
+    sold_by(&app, &caller, Subject::Service(id), &paging).await
 }
 
 /// List the orders of my organisation's store, the newest first.
@@ -251,14 +251,14 @@ pub async fn of_service(
     responses((status = 200, description = "A page of orders", body = Page<View>)))]
 pub async fn of_store(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<StoreId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    sold_by(&app, caller, Subject::Store(id), &paging).await
+    sold_by(&app, &caller, Subject::Store(id), &paging).await
 }
 
-async fn sold_by(app: &App, caller: Account, subject: Subject, paging: &Paging) -> Result<Json<Page<View>>> {
-    app.manages(caller.id, Action::ManageBookings, subject).await?;
+async fn sold_by(app: &App, caller: &Agent, subject: Subject, paging: &Paging) -> Result<Json<Page<View>>> {
+    app.manages(caller, Action::ManageBookings, subject).await?;
     page(app, Listing::Second, subject.to_string(), paging).await
 }

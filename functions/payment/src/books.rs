@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::error::{Refusal, Result};
 use tessera::http::{Params, Path};
 use tessera::id::OrganisationId;
@@ -26,11 +26,11 @@ use tessera::sheet;
     responses((status = 200, description = "A page of entries", body = Page<Entry>)))]
 pub async fn ledger(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(period): Params<Period>,
 ) -> Result<Json<Page<Entry>>> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     let (from, until, paging) = period.checked()?;
     let list = format!("{} {from} {until}", books(id));
     let query = entries(id, from, until);
@@ -75,8 +75,8 @@ pub struct RevenueReport {
     rows: Vec<RevenueRow>,
 }
 
-async fn rows(app: &App, caller: Account, id: OrganisationId, report: Report) -> Result<Vec<RevenueRow>> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+async fn rows(app: &App, caller: &Agent, id: OrganisationId, report: Report) -> Result<Vec<RevenueRow>> {
+    app.authorize(caller, Action::ManageMoney, id).await?;
     let Report { from, until, by, zone } = report;
     within(from, until)?;
     let zone = zone.as_deref().map_or(Ok(TimeZone::UTC), TimeZone::get);
@@ -103,11 +103,11 @@ async fn rows(app: &App, caller: Account, id: OrganisationId, report: Report) ->
     responses((status = 200, description = "The report", body = RevenueReport)))]
 pub async fn earned(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(report): Params<Report>,
 ) -> Result<Json<RevenueReport>> {
-    Ok(Json(RevenueReport { rows: rows(&app, caller, id, report).await? }))
+    Ok(Json(RevenueReport { rows: rows(&app, &caller, id, report).await? }))
 }
 
 /// The same as CSV (RFC 4180), with amounts as decimal numbers.
@@ -116,11 +116,11 @@ pub async fn earned(
     responses((status = 200, description = "The report", content_type = "text/csv", body = String)))]
 pub async fn earned_csv(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(report): Params<Report>,
 ) -> Result<Response> {
-    let rows = rows(&app, caller, id, report).await?.into_iter().map(|row| {
+    let rows = rows(&app, &caller, id, report).await?.into_iter().map(|row| {
         let RevenueRow { key, revenue, currency } = row;
         let number = |amount| Money::new(amount, currency).decimal();
         let Revenue { payments, refunds, paid, refunded, sales, fees, taxes, borne } = revenue;

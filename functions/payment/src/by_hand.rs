@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use std::sync::Arc;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::booking::Subject;
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
@@ -32,12 +32,8 @@ use tessera::text::Text;
 #[utoipa::path(get, path = "/v1/organisations/{id}/means", tag = "payment", security(("bearer" = [])),
     params(("id" = OrganisationId, Path, description = "The organisation")),
     responses((status = 200, description = "The means", body = PaymentMeans)))]
-pub async fn read(
-    State(app): State<App>,
-    caller: Account,
-    Path(id): Path<OrganisationId>,
-) -> Result<Response> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+pub async fn read(State(app): State<App>, caller: Agent, Path(id): Path<OrganisationId>) -> Result<Response> {
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     let known = means(&app.db, id).await?;
     let (version, means) = known.map_or_else(Default::default, |known| (known.version, known.value.means));
     Ok((etag(version), Json(means)).into_response())
@@ -50,12 +46,12 @@ pub async fn read(
     responses((status = 200, description = "Written", body = PaymentMeans)))]
 pub async fn write(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     version: IfMatch,
     input: Input<PaymentMeans>,
 ) -> Result<Response> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     input.value.check()?;
     let (next, now) = (Means { organisation: id, means: input.value }, app.clock.now());
     let known = means(&app.db, id).await?;
@@ -98,12 +94,12 @@ pub(crate) async fn reference(app: &App, payment: PaymentId, now: Timestamp) -> 
 }
 
 /// A payment for whoever may say that its money is here: cash is taken at doors and counters, too.
-async fn handled(app: &App, caller: Account, payment: Stored<Payment>) -> Result<Stored<Payment>> {
+async fn handled(app: &App, caller: &Agent, payment: Stored<Payment>) -> Result<Stored<Payment>> {
     let action = match payment.value.provider {
         Provider::Cash => Action::TakeCash,
         Provider::Stripe | Provider::Razorpay | Provider::Transfer | Provider::Gift => Action::ManageMoney,
     };
-    app.authorize(caller.id, action, payment.value.organisation).await?;
+    app.authorize(caller, action, &payment.value).await?;
     Ok(payment)
 }
 
@@ -133,15 +129,15 @@ pub struct TellReceipt {
 pub async fn tell(
     State(app): State<App>,
     Extension(providers): Extension<Arc<Providers>>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<PaymentId>,
     key: IdempotencyKey,
     input: Input<TellReceipt>,
 ) -> Result<(StatusCode, Json<View>)> {
-    let payment = handled(&app, caller, store::payment(&app.db, id).await?).await?;
+    let payment = handled(&app, &caller, store::payment(&app.db, id).await?).await?;
     let (TellReceipt { way, amount, booked, note }, now) = (input.value, app.clock.now());
     let receipt =
-        Receipt { id: format!("told/{}", key.0), way, amount, booked, note, by: caller.id, at: now };
+        Receipt { id: format!("told/{}", key.0), way, amount, booked, note, by: caller.actor(), at: now };
     let payment = app.db.change(payment, now, |payment| payment.receive(receipt.clone(), now)).await?.value;
     Ok((StatusCode::CREATED, Json(seen(&payment, &providers))))
 }
@@ -152,11 +148,11 @@ pub async fn tell(
     responses((status = 200, description = "Where it stands", body = RefundView)))]
 pub async fn refund_made(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, refund)): Path<(PaymentId, RefundId)>,
 ) -> Result<Json<RefundView>> {
-    let (payment, now) = (handled(&app, caller, store::payment(&app.db, id).await?).await?, app.clock.now());
-    let by = caller.id.to_string();
+    let (payment, now) = (handled(&app, &caller, store::payment(&app.db, id).await?).await?, app.clock.now());
+    let by = caller.actor().to_string();
     let payment = app.db.change(payment, now, |payment| payment.refund_made(refund, &by, now)).await?.value;
     Ok(Json(RefundView::new(payment.refund(refund).ok_or(Code::NotFound)?)))
 }
@@ -182,11 +178,11 @@ pub struct Which {
 pub async fn list(
     State(app): State<App>,
     Extension(providers): Extension<Arc<Providers>>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(which): Params<Which>,
 ) -> Result<Json<Page<View>>> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     let Which { list, limit, cursor } = which;
     let (partition, paging) = (by_hand(id, list), Paging { limit, cursor });
     let query = Query::of(Listing::Second, partition.clone());
@@ -202,13 +198,12 @@ pub async fn list(
 pub async fn find(
     State(app): State<App>,
     Extension(providers): Extension<Arc<Providers>>,
-    caller: Account,
+    caller: Agent,
     Path((id, text)): Path<(OrganisationId, String)>,
 ) -> Result<Json<View>> {
-    app.authorize(caller.id, Action::TakeCash, id).await?;
     let bits = tessera_statement::parse(&text, REFERENCE).ok_or(Code::NotFound)?;
     let payment = of_reference(&app, id, &tessera_statement::reference(REFERENCE, bits)).await?;
-    let payment = handled(&app, caller, payment.ok_or(Code::NotFound)?).await?;
+    let payment = handled(&app, &caller, payment.ok_or(Code::NotFound)?).await?;
     Ok(Json(seen(&payment.value, &providers)))
 }
 

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::catalogue::MAX_PRICE;
 use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
@@ -84,13 +84,13 @@ fn view(card: &GiftCard, code: Option<&GiftCode>, now: Timestamp) -> CardView {
     responses((status = 201, description = "Made", body = CardView)))]
 pub async fn make(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(organisation): Path<OrganisationId>,
     key: IdempotencyKey,
     input: Input<MakeGiftCard>,
 ) -> Result<(StatusCode, Json<CardView>)> {
     let (MakeGiftCard { amount, expires, note }, now) = (input.value, app.clock.now());
-    app.authorize(caller.id, Action::ManageMoney, organisation).await?;
+    app.authorize(&caller, Action::ManageMoney, organisation).await?;
     if !(1..=MAX_PRICE).contains(&amount.amount) {
         return Err(Refusal::invalid(
             "/amount/amount",
@@ -110,7 +110,7 @@ pub async fn make(
         expires,
         stopped: false,
         note,
-        by: caller.id,
+        by: caller.actor(),
         created: now,
         uses: Vec::new(),
         print: input.print.clone(),
@@ -127,11 +127,11 @@ pub async fn make(
     responses((status = 200, description = "A page of cards", body = Page<CardView>)))]
 pub async fn own(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<CardView>>> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     let (list, now) = (cards_of(id), app.clock.now());
     let query = Query::of(Listing::First, &list).newest_first();
     Ok(Json(app.page(&list, query, &paging, |card: &GiftCard| Ok(Some(view(card, None, now)))).await?))
@@ -139,11 +139,11 @@ pub async fn own(
 
 async fn managed(
     app: &App,
-    caller: Account,
+    caller: &Agent,
     organisation: OrganisationId,
     id: GiftCardId,
 ) -> Result<Stored<GiftCard>> {
-    app.authorize(caller.id, Action::ManageMoney, organisation).await?;
+    app.authorize(caller, Action::ManageMoney, organisation).await?;
     let card = gift_card(&app.db, id).await?;
     if card.value.organisation == organisation { Ok(card) } else { Code::NotFound.refuse() }
 }
@@ -154,10 +154,10 @@ async fn managed(
     responses((status = 200, description = "The card", body = CardView)))]
 pub async fn one(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, id)): Path<(OrganisationId, GiftCardId)>,
 ) -> Result<Response> {
-    let card = managed(&app, caller, organisation, id).await?;
+    let card = managed(&app, &caller, organisation, id).await?;
     Ok((etag(card.version), Json(view(&card.value, None, app.clock.now()))).into_response())
 }
 
@@ -184,13 +184,13 @@ pub struct RewriteGiftCard {
     responses((status = 200, description = "Rewritten", body = CardView)))]
 pub async fn rewrite(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((organisation, id)): Path<(OrganisationId, GiftCardId)>,
     version: IfMatch,
     input: Input<RewriteGiftCard>,
 ) -> Result<Response> {
     let (RewriteGiftCard { expires, stopped, note }, now) = (input.value, app.clock.now());
-    let card = managed(&app, caller, organisation, id).await?;
+    let card = managed(&app, &caller, organisation, id).await?;
     version.check(card.version)?;
     let next = GiftCard { expires, stopped, note, ..card.value.clone() };
     let card = app.db.replace(&card, next, Vec::new(), now).await?.done()?;

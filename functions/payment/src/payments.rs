@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tessera::app::App;
-use tessera::auth::{Buyer, MaybeBuyer};
+use tessera::auth::{Buyer, MaybeBuyer, MaybeCaller};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Input, Params, Path};
 use tessera::id::{OrderId, PaymentId};
@@ -254,15 +254,16 @@ fn check(return_url: Option<&str>) -> Result<()> {
 pub async fn one(
     State(app): State<App>,
     Extension(providers): Extension<Arc<Providers>>,
-    caller: Buyer,
+    MaybeCaller(caller): MaybeCaller,
     Path(id): Path<PaymentId>,
 ) -> Result<Json<View>> {
+    let caller = caller.ok_or(Code::Unauthenticated)?;
     let payment = store::payment(&app.db, id).await?.value;
-    if payment.buyer == caller {
+    if caller.buyer() == Some(payment.buyer) {
         return Ok(Json(view(&payment, &providers, None)));
     }
-    let Buyer::Account(account) = caller else { return Code::NotFound.refuse() };
-    app.authorize(account, Action::ManageMoney, payment.organisation).await?;
+    let agent = caller.agent().ok_or(Code::NotFound)?;
+    app.authorize(&agent, Action::ManageMoney, &payment).await?;
     Ok(Json(seen(&payment, &providers)))
 }
 
@@ -282,7 +283,7 @@ pub struct Payments {
 pub async fn of_order(
     State(app): State<App>,
     Extension(providers): Extension<Arc<Providers>>,
-    MaybeBuyer(caller): MaybeBuyer,
+    MaybeCaller(caller): MaybeCaller,
     Path(id): Path<OrderId>,
     Params(link): Params<Link>,
 ) -> Result<Json<Payments>> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::booking;
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
@@ -124,13 +124,13 @@ pub struct MakeRefund {
     responses((status = 201, description = "Owed: the provider is asked next", body = RefundView)))]
 pub async fn make(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<PaymentId>,
     key: IdempotencyKey,
     input: Input<MakeRefund>,
 ) -> Result<(StatusCode, Json<RefundView>)> {
     let (MakeRefund { amount, lines, reason }, now) = (input.value, app.clock.now());
-    let payment = managed(&app, caller, id).await?;
+    let payment = managed(&app, &caller, id).await?;
     if lines.len() > 30 {
         return Err(Refusal::invalid("/lines", "must be at most 30"));
     }
@@ -146,7 +146,7 @@ pub async fn make(
         (None, false) => of_lines(payment, &lines, &quantities),
         (Some(_), false) => Err(Refusal::invalid("/amount", "say either amount or lines")),
     };
-    let (by, print) = (Some(caller.id), Some(input.print.clone()));
+    let (by, print) = (Some(caller.actor()), Some(input.print.clone()));
     let rule = |payment: &Payment| match payment.refund(refund) {
         Some(known) if known.print != print => Code::KeyReused.refuse(),
         Some(_) => Ok(None),
@@ -194,9 +194,9 @@ fn of_lines(payment: &Payment, lines: &[RefundLine], quantities: &[u32]) -> Resu
     Ok(Wanted::Parts(wanted))
 }
 
-async fn managed(app: &App, caller: Account, id: PaymentId) -> Result<Stored<Payment>> {
+async fn managed(app: &App, caller: &Agent, id: PaymentId) -> Result<Stored<Payment>> {
     let payment = store::payment(&app.db, id).await?;
-    app.authorize(caller.id, Action::ManageMoney, payment.value.organisation).await?;
+    app.authorize(caller, Action::ManageMoney, &payment.value).await?;
     Ok(payment)
 }
 
@@ -206,11 +206,11 @@ async fn managed(app: &App, caller: Account, id: PaymentId) -> Result<Stored<Pay
     responses((status = 200, description = "Where it stands", body = RefundView)))]
 pub async fn retry(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path((id, refund)): Path<(PaymentId, RefundId)>,
 ) -> Result<Json<RefundView>> {
     let now = app.clock.now();
-    let payment = managed(&app, caller, id).await?;
+    let payment = managed(&app, &caller, id).await?;
     let payment = app.db.change(payment, now, |payment| payment.retry(refund)).await?.value;
     Ok(Json(RefundView::new(payment.refund(refund).ok_or(Code::NotFound)?)))
 }
@@ -250,11 +250,11 @@ pub struct RefundProgress {
     responses((status = 200, description = "How far they have come", body = RefundProgress)))]
 pub async fn of_event(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<EventId>,
 ) -> Result<Json<RefundProgress>> {
     const PAGES: u32 = 50;
-    let programme = app.programme_for(caller.id, Action::ManageMoney, id).await?;
+    let programme = app.programme_for(&caller, Action::ManageMoney, id).await?;
     let off = matches!(programme.event.state, tessera::catalogue::State::Cancelled { .. });
     let query = Query::of(Listing::Second, booking::Subject::Event(id)).newest_first();
     let (mut after, mut orders, mut left, mut complete) = (None, 0, 0, false);

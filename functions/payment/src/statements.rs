@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use tessera::app::App;
-use tessera::auth::Account;
+use tessera::auth::Agent;
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Path, too_large};
@@ -115,11 +115,11 @@ pub struct StatementRead {
     responses((status = 200, description = "What became of it", body = StatementRead)))]
 pub async fn read(
     State(app): State<App>,
-    caller: Account,
+    caller: Agent,
     Path(id): Path<OrganisationId>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<StatementRead>> {
-    app.authorize(caller.id, Action::ManageMoney, id).await?;
+    app.authorize(&caller, Action::ManageMoney, id).await?;
     let body = body.map_err(too_large)?;
     let statement =
         tessera_statement::read(&body).map_err(|error| Refusal::invalid("body", error.to_string()))?;
@@ -134,7 +134,7 @@ pub async fn read(
         ..StatementRead::default()
     };
     for lines in statement.entries.chunks(ABREAST) {
-        for found in try_join_all(lines.iter().map(|line| take_in(&app, caller, id, line))).await? {
+        for found in try_join_all(lines.iter().map(|line| take_in(&app, &caller, id, line))).await? {
             match found {
                 Found::Matched(matched) => read.matched.push(matched),
                 Found::Rest(rest) => read.rest.push(rest),
@@ -158,7 +158,7 @@ enum Found {
     Nothing,
 }
 
-async fn take_in(app: &App, caller: Account, organisation: OrganisationId, entry: &Entry) -> Result<Found> {
+async fn take_in(app: &App, caller: &Agent, organisation: OrganisationId, entry: &Entry) -> Result<Found> {
     let currency: Currency = match entry.currency.parse() {
         Ok(currency) => currency,
         Err(_) => return Ok(Found::Nothing),
@@ -205,11 +205,11 @@ fn matched(line: StatementLine, payment: &Stored<Payment>, known: bool) -> State
     StatementMatch { line, payment: payment.value.id, status: payment.value.status(), known }
 }
 
-fn receipt(line: &StatementLine, way: Way, caller: Account, now: Timestamp) -> Receipt {
+fn receipt(line: &StatementLine, way: Way, caller: &Agent, now: Timestamp) -> Receipt {
     let amount = Money::new(line.amount.amount.abs(), line.amount.currency);
     let from: Option<String> = line.counterparty.as_ref().map(|from| from.chars().take(200).collect());
     let note = from.and_then(|from| Text::parse(&from).ok());
-    Receipt { id: line.id.clone(), way, amount, booked: Some(line.booked), note, by: caller.id, at: now }
+    Receipt { id: line.id.clone(), way, amount, booked: Some(line.booked), note, by: caller.actor(), at: now }
 }
 
 /// What a line is to its payment.

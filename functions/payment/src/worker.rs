@@ -73,6 +73,7 @@ fn work<'a>(
                 }
             }
             Message::AccountCodeRequested { .. }
+            | Message::InvitationMade { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
             | Message::StockMoved { .. }

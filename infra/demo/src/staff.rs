@@ -208,7 +208,8 @@ impl OnSale {
         let found = found.json(&json!({"name": format!("Demo Camp {tag}")}));
         let Identified { id: organisation } = organiser.send(wire, found).await?.value()?;
         let member = format!("/v1/organisations/{organisation}/members/{}", gate.id(wire).await?);
-        let member = organiser.send(wire, Call::put(member).json(&json!({"role": "gate"}))).await?;
+        let member =
+            organiser.send(wire, Call::put(member).json(&json!({"rights": {"role": "gate"}}))).await?;
         if !member.is_success() {
             return Err(member.unexpected());
         }

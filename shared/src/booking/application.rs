@@ -7,11 +7,11 @@
 //! |---|---|---|---|---|---|
 //! | application | booking | application id | `-` | `applies#` buyer, by creation | `applies#` event `#` status, by creation |
 
-use crate::auth::Buyer;
+use crate::auth::{Actor, Buyer};
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{AccountId, ApplicationId, EventId, OfferId, OrganisationId};
+use crate::id::{ApplicationId, EventId, OfferId, OrganisationId};
 use crate::message::Message;
 use crate::order::Contact;
 use crate::pool::{Claim, HoldKey};
@@ -83,7 +83,7 @@ pub struct Decision {
     /// What.
     pub verdict: Verdict,
     /// By whom.
-    pub by: AccountId,
+    pub by: Actor,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
@@ -273,7 +273,12 @@ mod tests {
     }
 
     fn decision(verdict: Verdict) -> Decision {
-        Decision { verdict, by: AccountId::derive(&["organiser"]), at: at(1), reason: None }
+        Decision {
+            verdict,
+            by: Actor::Account(crate::id::AccountId::derive(&["organiser"])),
+            at: at(1),
+            reason: None,
+        }
     }
 
     /// Every state × every transition.

@@ -20,6 +20,7 @@ use crate::id::{
     BookingId, EventId, HoldId, NotAnId, OfferId, OrderId, OrganisationId, PackageId, ProductId, ServiceId,
     StoreId,
 };
+use crate::identity::{Resource, rights};
 use crate::message::Message;
 use crate::money::Money;
 use crate::payment::Provider;
@@ -51,6 +52,16 @@ impl fmt::Display for Subject {
             Self::Event(id) => id.fmt(f),
             Self::Service(id) => id.fmt(f),
             Self::Store(id) => id.fmt(f),
+        }
+    }
+}
+
+impl From<Subject> for rights::Part {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Event(id) => Self::Event(id),
+            Subject::Service(id) => Self::Service(id),
+            Subject::Store(id) => Self::Store(id),
         }
     }
 }
@@ -216,6 +227,12 @@ pub struct Quote {
     pub expires: Timestamp,
 }
 
+impl From<&Quote> for Resource {
+    fn from(it: &Quote) -> Self {
+        Self::of(it.organisation, it.subject)
+    }
+}
+
 /// Why a hold ended without a booking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -266,6 +283,12 @@ pub struct Booking {
     /// The booking it was moved from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<BookingId>,
+}
+
+impl From<&Booking> for Resource {
+    fn from(it: &Booking) -> Self {
+        Self::of(it.organisation, it.subject)
+    }
 }
 
 impl Booking {

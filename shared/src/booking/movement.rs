@@ -8,10 +8,11 @@
 use super::Ending;
 use super::store::{MARKS_KEPT, end, register_of, tag};
 use crate::app::App;
+use crate::auth::Actor;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Stored, Table};
 use crate::error::{Code, Refusal, Result};
-use crate::id::{AccountId, MovementId, PoolId};
+use crate::id::{MovementId, PoolId};
 use crate::message::Message;
 use crate::pool::store::{bring, opened_pool, read};
 use crate::pool::{HoldKey, Lane, Pool};
@@ -63,7 +64,7 @@ pub struct Movement {
     /// What was said.
     pub terms: MovementTerms,
     /// By whom.
-    pub by: AccountId,
+    pub by: Actor,
     /// When.
     pub at: Timestamp,
     /// How it is spread: lanes, and how many units in each.

@@ -14,12 +14,13 @@ use super::waitlist;
 use super::want::{Look, Want};
 use super::{Booking, By, CONFIRM_DAYS, Ending, Line, Quote, Register, Subject, TOMBSTONE_DAYS};
 use crate::app::App;
+use crate::auth::Agent;
 use crate::catalogue;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Position, Stored, Table};
 use crate::error::{Code, Refusal, Result};
-use crate::id::{AccountId, BookingId, EventId, HoldId, OrderId, StoreId};
-use crate::identity::Action;
+use crate::id::{BookingId, EventId, HoldId, OrderId, StoreId};
+use crate::identity::{Action, Resource};
 use crate::message::Message;
 use crate::order::Order;
 use crate::payment::Provider;
@@ -933,16 +934,16 @@ pub async fn tidy_lanes(app: &App, pool: &Pool, lanes: &[Lane], now: Timestamp) 
 }
 
 impl App {
-    /// Checks that `account` may do `action` with what this sells.
+    /// Checks that somebody may do `action` with what this sells.
     ///
     /// # Errors
     /// `not_found`; as [`App::authorize`].
-    pub async fn manages(&self, account: AccountId, action: Action, subject: Subject) -> Result<()> {
+    pub async fn manages(&self, agent: &Agent, action: Action, subject: Subject) -> Result<()> {
         let organisation = match subject {
             Subject::Event(id) => self.programme(id).await?.event.organisation,
             Subject::Service(id) => vendor::store::service(&self.db, id).await?.value.organisation,
             Subject::Store(id) => retail::store::store(&self.db, id).await?.value.organisation,
         };
-        self.authorize(account, action, organisation).await.map(drop)
+        self.authorize(agent, action, Resource::of(organisation, subject)).await
     }
 }

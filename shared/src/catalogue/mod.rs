@@ -9,6 +9,8 @@ pub mod store;
 use crate::booking::policy::RefundPolicy;
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{EventId, OfferId, OrganisationId, PoolId, VenueId};
+use crate::identity::Resource;
+use crate::identity::rights::Part;
 use crate::message::Message;
 use crate::money::Money;
 use crate::pool::MAX_CAPACITY;
@@ -154,6 +156,12 @@ pub struct Event {
     /// Its waiting room, if it ever had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Room>,
+}
+
+impl From<&Event> for Resource {
+    fn from(it: &Event) -> Self {
+        Self::of(it.organisation, Part::Event(it.id))
+    }
 }
 
 impl Event {

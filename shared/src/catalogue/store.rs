@@ -7,10 +7,11 @@
 
 use super::{Event, Offer, SaleStatus, State, Visibility};
 use crate::app::App;
+use crate::auth::Agent;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{AccountId, EventId, OfferId, OrganisationId, PoolId};
+use crate::id::{EventId, OfferId, OrganisationId, PoolId};
 use crate::identity::Action;
 use crate::price::PriceRules;
 use crate::price::store::pricing;
@@ -169,14 +170,9 @@ impl App {
     ///
     /// # Errors
     /// As [`Self::programme`] and [`Self::authorize`].
-    pub async fn programme_for(
-        &self,
-        account: AccountId,
-        action: Action,
-        id: EventId,
-    ) -> Result<Arc<Programme>> {
+    pub async fn programme_for(&self, agent: &Agent, action: Action, id: EventId) -> Result<Arc<Programme>> {
         let programme = self.programme(id).await?;
-        self.authorize(account, action, programme.event.organisation).await?;
+        self.authorize(agent, action, &programme.event).await?;
         Ok(programme)
     }
 

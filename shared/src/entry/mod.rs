@@ -13,9 +13,10 @@
 
 pub mod store;
 
+use crate::auth::Actor;
 use crate::config::{Config, ConfigError};
 use crate::error::{Code, Refusal, Result};
-use crate::id::{AccountId, BookingId, EventId, OfferId, OrderId, OrganisationId, ScanId, TicketId};
+use crate::id::{BookingId, EventId, OfferId, OrderId, OrganisationId, ScanId, TicketId};
 use crate::money::Money;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -187,7 +188,7 @@ pub struct Entry {
     /// Which gate.
     pub gate: String,
     /// Who scanned.
-    pub by: AccountId,
+    pub by: Actor,
     /// When.
     pub at: Timestamp,
     /// What came of it.

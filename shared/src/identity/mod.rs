@@ -4,16 +4,22 @@
 //! |---|---|
 //! | [`account`] | an address, how it is proven, the password |
 //! | [`session`] | a sign-in on one device, its tokens |
-//! | [`rights`] | organisations, members, roles, and what they allow |
+//! | [`rights`] | organisations, members, teams, roles, and what they allow |
+//! | [`invitation`] | a place in an organisation that is offered to an address |
+//! | [`thing`] | API keys and devices, their credentials |
 //!
 //! Nothing here tells a stranger whether an address has an account: signing up answers the same for both, and the
 //! difference is in the mail.
 
 pub mod account;
+pub mod invitation;
 pub mod rights;
 pub mod session;
 pub mod store;
+pub mod thing;
 
 pub use account::{Account, CODE_MINUTES, CODE_TRIES, MailedCode, State};
-pub use rights::{Action, Member, Organisation, Role};
+pub use invitation::Invitation;
+pub use rights::{Action, Grant, Member, Organisation, Resource, Rights, Role, Team};
 pub use session::{ACCESS_SECONDS, Ending, GRACE_SECONDS, Refresh, SESSION_DAYS, Session};
+pub use thing::{ApiKey, Credential, Device, Thing};

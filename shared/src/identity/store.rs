@@ -7,18 +7,29 @@
 //! | session | session id | `-` | account, by sign-in |
 //! | organisation | organisation id | `-` | |
 //! | member | organisation id | account id | account |
+//! | team | organisation id | team id | |
+//! | invitation | organisation id | invitation id | `mail#` SHA-256 of the address, by time |
+//! | API key | key id, from the credential's name | `-` | organisation, by time |
+//! | device | device id, from the credential's name | `-` | organisation, by time |
+//! | pairing code: for which device | `pair#` keyed hash of the code | `-` | |
 //!
 //! An address is claimed before its account is stored. Should the function die between the two, the claim names the
 //! account that the next try stores.
 
-use super::{Account, Action, Member, Organisation, Role, Session};
+use super::thing::Kind;
+use super::{
+    Account, Action, ApiKey, Credential, Device, Invitation, Member, Organisation, Resource, Session, Team,
+    Thing,
+};
 use crate::app::App;
+use crate::auth::Agent;
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{AccountId, OrganisationId, SessionId};
+use crate::id::{AccountId, DeviceId, InvitationId, KeyId, OrganisationId, SessionId, TeamId};
 use crate::text::Email;
-use jiff::Timestamp;
+use futures_util::future::try_join;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Which account has an address.
@@ -87,6 +98,67 @@ impl Item for Member {
     }
 }
 
+impl Item for Team {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(self.organisation, self.id)
+    }
+}
+
+impl Item for Invitation {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(self.organisation, self.id)
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((format!("mail#{}", hash(&self.email)), format!("ivt#{}#{}", sortable(self.created), self.id)))
+    }
+    fn forget(&self) -> Option<Timestamp> {
+        Some(self.ends() + SignedDuration::from_hours(24 * 90))
+    }
+}
+
+impl Item for ApiKey {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(self.id, "-")
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((self.organisation.to_string(), format!("key#{}", sortable(self.created))))
+    }
+}
+
+impl Item for Device {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(self.id, "-")
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((self.organisation.to_string(), format!("dev#{}", sortable(self.created))))
+    }
+}
+
+/// Which device a pairing code is for. The device itself says whether the code is still good.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pairing {
+    /// Keyed hash of the code, hexadecimal.
+    pub code: String,
+    /// The device.
+    pub device: DeviceId,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl Item for Pairing {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(format!("pair#{}", self.code), "-")
+    }
+    fn forget(&self) -> Option<Timestamp> {
+        Some(self.until)
+    }
+}
+
 /// The account that has this address.
 ///
 /// # Errors
@@ -130,12 +202,99 @@ pub async fn organisation(db: &Db, id: OrganisationId) -> Result<Stored<Organisa
     db.get(&Key::new(id, "-")).await?.ok_or_else(|| Code::NotFound.into())
 }
 
+/// A team.
+///
+/// # Errors
+/// `not_found`; as [`Db::get`].
+pub async fn team(db: &Db, organisation: OrganisationId, id: TeamId) -> Result<Stored<Team>> {
+    db.get(&Key::new(organisation, id)).await?.ok_or_else(|| Code::NotFound.into())
+}
+
+/// An organisation's teams.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn teams(db: &Db, id: OrganisationId) -> Result<Vec<Stored<Team>>> {
+    db.list_all(&Query::of(Listing::Primary, id).starting("tem_")).await
+}
+
+/// An organisation's invitations, answered or not.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn invitations(db: &Db, id: OrganisationId) -> Result<Vec<Stored<Invitation>>> {
+    db.list_all(&Query::of(Listing::Primary, id).starting("ivt_")).await
+}
+
+/// The invitations to an address, the oldest first.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn invitations_to(db: &Db, email: &Email) -> Result<Vec<Stored<Invitation>>> {
+    db.list_all(&Query::of(Listing::First, format!("mail#{}", hash(email))).starting("ivt#")).await
+}
+
+/// An invitation.
+///
+/// # Errors
+/// `not_found`; as [`Db::get`].
+pub async fn invitation(
+    db: &Db,
+    organisation: OrganisationId,
+    id: InvitationId,
+) -> Result<Stored<Invitation>> {
+    db.get(&Key::new(organisation, id)).await?.ok_or_else(|| Code::NotFound.into())
+}
+
+/// A key.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn key(db: &Db, id: KeyId) -> Result<Option<Stored<ApiKey>>> {
+    db.get(&Key::new(id, "-")).await
+}
+
+/// An organisation's keys, the oldest first.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn keys(db: &Db, id: OrganisationId) -> Result<Vec<Stored<ApiKey>>> {
+    db.list_all(&Query::of(Listing::First, id).starting("key#")).await
+}
+
+/// A device.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn device(db: &Db, id: DeviceId) -> Result<Option<Stored<Device>>> {
+    db.get(&Key::new(id, "-")).await
+}
+
+/// An organisation's devices, the oldest first.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn devices(db: &Db, id: OrganisationId) -> Result<Vec<Stored<Device>>> {
+    db.list_all(&Query::of(Listing::First, id).starting("dev#")).await
+}
+
+/// The device that waits for a pairing code with this keyed hash.
+///
+/// # Errors
+/// `code_wrong`; as [`Db::get`].
+pub async fn waiting(db: &Db, code: &str) -> Result<Stored<Device>> {
+    let pairing = db.get::<Pairing>(&Key::new(format!("pair#{code}"), "-")).await?.ok_or(Code::CodeWrong)?;
+    device(db, pairing.value.device).await?.ok_or_else(|| Code::CodeWrong.into())
+}
+
 /// An organisation's members.
 ///
 /// # Errors
 /// As [`Db::list`].
 pub async fn members(db: &Db, id: OrganisationId) -> Result<Vec<Stored<Member>>> {
-    db.list_all(&Query::of(Listing::Primary, id).starting("acc_")).await
+    let mut members = db.list_all(&Query::of(Listing::Primary, id).starting("acc_")).await?;
+    members.retain(|member: &Stored<Member>| !member.value.is_gone());
+    Ok(members)
 }
 
 /// An account's memberships.
@@ -143,7 +302,9 @@ pub async fn members(db: &Db, id: OrganisationId) -> Result<Vec<Stored<Member>>>
 /// # Errors
 /// As [`Db::list`].
 pub async fn memberships(db: &Db, account: AccountId) -> Result<Vec<Stored<Member>>> {
-    db.list_all(&Query::of(Listing::First, account).starting("org#")).await
+    let mut members = db.list_all(&Query::of(Listing::First, account).starting("org#")).await?;
+    members.retain(|member: &Stored<Member>| !member.value.is_gone());
+    Ok(members)
 }
 
 /// An account's membership in an organisation.
@@ -158,18 +319,62 @@ pub async fn member(
     db.get(&Key::new(organisation, account)).await
 }
 
+/// What calls with a credential.
+///
+/// # Errors
+/// `token_invalid`; as [`Db::get`].
+pub async fn thing(db: &Db, credential: &Credential, now: Timestamp) -> Result<Thing> {
+    match credential.kind {
+        Kind::Key => {
+            let key = key(db, KeyId::derive(&[&credential.name])).await?.ok_or(Code::TokenInvalid)?;
+            key.value.call(credential, now)
+        }
+        Kind::Device => {
+            let device =
+                device(db, DeviceId::derive(&[&credential.name])).await?.ok_or(Code::TokenInvalid)?;
+            device.value.call(credential)
+        }
+    }
+}
+
 impl App {
-    /// Whether `account` may do `action` in `organisation`, read anew for each request: a demotion applies at once.
+    /// Whether somebody may do `action` with a resource: the one place where that is decided. Rights and the session are
+    /// read anew for each request, so that a demotion, a revoked key or a session that was ended apply at once.
+    ///
+    /// A person's rights are one item, read beside their session; their teams are read only if their own do not
+    /// suffice. A key's or device's came with its credential.
     ///
     /// # Errors
-    /// `not_found` for strangers, who learn nothing of the organisation; `forbidden` for members without the right.
+    /// `not_found` for strangers, who learn nothing of the organisation; `forbidden` for members without the right;
+    /// `session_ended`.
     pub async fn authorize(
         &self,
-        account: AccountId,
+        agent: &Agent,
         action: Action,
-        organisation: OrganisationId,
-    ) -> Result<Role> {
-        let member = member(&self.db, organisation, account).await?.ok_or(Code::NotFound)?;
-        if member.value.role.allows(action) { Ok(member.value.role) } else { Code::Forbidden.refuse() }
+        resource: impl Into<Resource> + Send,
+    ) -> Result<()> {
+        let Resource { organisation, part } = resource.into();
+        let account = match agent {
+            Agent::Thing(thing) if thing.organisation != organisation => return Code::NotFound.refuse(),
+            Agent::Thing(thing) if thing.rights.allow(action, &part) => return Ok(()),
+            Agent::Thing(_) => return Code::Forbidden.refuse(),
+            Agent::Account(account) => account,
+        };
+        let (session, member) =
+            try_join(session(&self.db, account.session), member(&self.db, organisation, account.id)).await?;
+        let now = self.clock.now();
+        if !session.is_some_and(|session| session.value.account == account.id && !session.value.is_over(now))
+        {
+            return Code::SessionEnded.refuse();
+        }
+        let member =
+            member.map(|member| member.value).filter(|member| !member.is_gone()).ok_or(Code::NotFound)?;
+        let own = member.check(&[], action, &part);
+        if own.is_ok() || member.teams.is_empty() {
+            return own;
+        }
+        let keys: Vec<_> = member.teams.iter().map(|team| Key::new(organisation, team)).collect();
+        let teams: Vec<Team> = self.db.get_many(&keys).await?.into_iter().map(|team| team.value).collect();
+        member.check(&teams, action, &part)
     }
 }

@@ -14,6 +14,8 @@ pub enum Kind {
     Verify,
     /// Somebody tried to sign up with an address that has an account.
     AlreadyRegistered,
+    /// A place in an organisation is offered.
+    Invitation,
     /// The tickets.
     Confirmation,
     /// The booking was cancelled.
@@ -47,6 +49,7 @@ impl Kind {
         match self {
             Self::Verify => "verify",
             Self::AlreadyRegistered => "already_registered",
+            Self::Invitation => "invitation",
             Self::Confirmation => "confirmation",
             Self::Cancellation => "cancellation",
             Self::PlacesGone => "places_gone",

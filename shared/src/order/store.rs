@@ -6,7 +6,7 @@
 
 use super::Order;
 use crate::app::App;
-use crate::auth::Buyer;
+use crate::auth::{Buyer, Caller};
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Stored, Table};
 use crate::error::{Code, Result};
@@ -82,15 +82,15 @@ impl App {
     pub async fn order_or_money(
         &self,
         id: OrderId,
-        caller: Option<Buyer>,
+        caller: Option<Caller>,
         link: &Link,
     ) -> Result<Stored<Order>> {
         let order = order(&self.db, id).await?;
-        if self.is_for(&order.value, caller, link) {
+        if self.is_for(&order.value, caller.as_ref().and_then(Caller::buyer), link) {
             return Ok(order);
         }
-        let Some(Buyer::Account(account)) = caller else { return Code::NotFound.refuse() };
-        self.authorize(account, Action::ManageMoney, order.value.quote.organisation).await?;
+        let agent = caller.and_then(Caller::agent).ok_or(Code::NotFound)?;
+        self.authorize(&agent, Action::ManageMoney, &order.value.quote).await?;
         Ok(order)
     }
 

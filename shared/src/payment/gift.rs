@@ -7,8 +7,9 @@
 //! for good once the rest is authorised, and only then is the booking told. If the card has been emptied by then, the rest is let
 //! go. Whoever hears of a change makes the card follow the payment, and may do so twice.
 
+use crate::auth::Actor;
 use crate::error::{Code, Refusal, Result};
-use crate::id::{AccountId, GiftCardId, OrganisationId, PaymentId, RefundId};
+use crate::id::{GiftCardId, OrganisationId, PaymentId, RefundId};
 use crate::money::Money;
 use crate::text::Text;
 use jiff::Timestamp;
@@ -159,7 +160,7 @@ pub struct GiftCard {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Text<1, 200>>,
     /// Who made it.
-    pub by: AccountId,
+    pub by: Actor,
     /// When.
     pub created: Timestamp,
     /// Who has what of it.
@@ -289,7 +290,7 @@ mod tests {
             expires: None,
             stopped: false,
             note: None,
-            by: AccountId::derive(&["a"]),
+            by: Actor::Account(crate::id::AccountId::derive(&["a"])),
             created: at(0),
             uses: Vec::new(),
             print: String::new(),

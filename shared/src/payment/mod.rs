@@ -21,6 +21,7 @@ use crate::auth::Buyer;
 use crate::booking::Subject;
 use crate::error::{Code, Result};
 use crate::id::{OrderId, OrganisationId, PaymentId, RefundId};
+use crate::identity::Resource;
 use crate::message::Message;
 use crate::money::Money;
 use crate::order::Order;
@@ -240,6 +241,12 @@ pub struct Payment {
     pub waits: Option<Timestamp>,
     /// When it was first stored.
     pub created: Timestamp,
+}
+
+impl From<&Payment> for Resource {
+    fn from(it: &Payment) -> Self {
+        Self::of(it.organisation, it.subject)
+    }
 }
 
 impl Payment {

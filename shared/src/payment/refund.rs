@@ -5,8 +5,9 @@
 //! exactly the tax that was paid has gone back.
 
 use super::{Fact, Payment, State};
+use crate::auth::Actor;
 use crate::error::{Code, Refusal, Result};
-use crate::id::{AccountId, RefundId};
+use crate::id::RefundId;
 use crate::message::Message;
 use crate::money::{Money, split};
 use crate::price::Part;
@@ -125,7 +126,7 @@ pub struct Refund {
     pub reason: Option<Text<1, 500>>,
     /// Who decided it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<AccountId>,
+    pub by: Option<Actor>,
     /// The print of the request that made it, if a request did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub print: Option<String>,
@@ -173,7 +174,7 @@ pub struct New {
     /// What the seller says about it.
     pub reason: Option<Text<1, 500>>,
     /// Who decided it.
-    pub by: Option<AccountId>,
+    pub by: Option<Actor>,
     /// The print of the request that decided it.
     pub print: Option<String>,
 }

@@ -11,6 +11,8 @@ use crate::booking::policy::RefundPolicy;
 use crate::catalogue::price_fault;
 use crate::error::{Code, Refusal, Result};
 use crate::id::{OrganisationId, PoolId, ProductId, StoreId};
+use crate::identity::Resource;
+use crate::identity::rights::Part;
 use crate::money::Money;
 use crate::pool::{LANE_SLOTS, Pool, Quota};
 use crate::price::{Place, TaxCode};
@@ -94,6 +96,12 @@ pub struct Store {
     pub created: Timestamp,
     /// The print of the request that made it.
     pub print: String,
+}
+
+impl From<&Store> for Resource {
+    fn from(it: &Store) -> Self {
+        Self::of(it.organisation, Part::Store(it.id))
+    }
 }
 
 /// What is written about a product.

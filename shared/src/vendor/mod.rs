@@ -11,6 +11,8 @@ use crate::booking::policy::RefundPolicy;
 use crate::catalogue::price_fault;
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{OrganisationId, PackageId, ServiceId};
+use crate::identity::Resource;
+use crate::identity::rights::Part;
 use crate::money::Money;
 use crate::pool::{Cells, MAX_CELLS};
 use crate::price::{Place, TaxCode};
@@ -202,6 +204,12 @@ pub struct Service {
     pub created: Timestamp,
     /// The print of the request that made it.
     pub print: String,
+}
+
+impl From<&Service> for Resource {
+    fn from(it: &Service) -> Self {
+        Self::of(it.organisation, Part::Service(it.id))
+    }
 }
 
 /// One way to buy a service.

@@ -12,8 +12,9 @@ pub mod iban;
 
 use super::refund::{Progress, RefundFact, RefundState};
 use super::{Payment, Provider, State};
+use crate::auth::Actor;
 use crate::error::{Code, Fault, Refusal, Result};
-use crate::id::{AccountId, OrganisationId, RefundId};
+use crate::id::{OrganisationId, RefundId};
 use crate::message::Message;
 use crate::money::Money;
 use crate::text::Text;
@@ -246,7 +247,7 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Text<1, 200>>,
     /// Who told it.
-    pub by: AccountId,
+    pub by: Actor,
     /// When it was told.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,

@@ -19,8 +19,8 @@ fn hours(hours: i64) -> Timestamp {
     at(hours * 3600)
 }
 
-fn by() -> AccountId {
-    AccountId::derive(&["cashier"])
+fn by() -> Actor {
+    Actor::Account(crate::id::AccountId::derive(&["cashier"]))
 }
 
 /// 25 euros, promised at 0, due after a week, waited for a day longer.
