@@ -23,6 +23,7 @@ mod gift;
 mod identity;
 mod invoice;
 mod load;
+mod matrix;
 mod mutants;
 mod notification;
 mod order;

@@ -411,6 +411,7 @@ pub fn every_day(from: &str, until: &str) -> Vec<Value> {
     days.iter().map(|day| json!({"day": day, "from": from, "until": until})).collect()
 }
 
+#[track_caller]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("text expected: {value}")).to_owned()
 }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tessera::app::App;
-use tessera::auth::MaybeBuyer;
+use tessera::auth::Buyer;
 use tessera::booking::store::{self, hold};
 use tessera::booking::want::Want;
 use tessera::booking::{Item, Line, Quote, Slot, Subject};
@@ -144,13 +144,13 @@ pub struct Move {
     responses((status = 200, description = "Moved: the booking of the new time", body = crate::bookings::View)))]
 pub async fn reschedule(
     State(app): State<App>,
-    MaybeBuyer(caller): MaybeBuyer,
+    caller: Buyer,
     Path(id): Path<BookingId>,
     input: Input<Move>,
 ) -> Result<Json<crate::bookings::View>> {
     let now = app.clock.now();
     let (register, booking) = store::booking(&app.db, id).await?;
-    if caller != Some(booking.buyer) {
+    if caller != booking.buyer {
         return Code::NotFound.refuse();
     }
     let quote: Option<Quote> = app.sealer.open(Purpose::Quote, &input.value.quote);

@@ -25,6 +25,7 @@ use tessera::sign::Purpose;
 /// What turns a hold into an order.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PlaceOrder)]
 pub struct Place {
     /// The hold's quote, as it came.
     #[schema(max_length = 20000)]
