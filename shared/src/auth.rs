@@ -149,33 +149,35 @@ pub enum Actor {
 /// Written as the id that is inside: its prefix says which.
 macro_rules! written_as_ids {
     ($($name:ident: $($variant:ident)*;)*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $(Self::$variant(id) => id.fmt(f)),* }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self { $(Self::$variant(id) => std::fmt::Display::fmt(id, f)),* }
             }
         }
 
         impl std::str::FromStr for $name {
             type Err = crate::id::NotAnId;
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
+            fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
                 let none = Err(crate::id::NotAnId(""));
                 none$(.or_else(|_| text.parse().map(Self::$variant)))*
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                <std::borrow::Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
     )*};
 }
+
+pub(crate) use written_as_ids;
 
 impl utoipa::PartialSchema for Actor {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {

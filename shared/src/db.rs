@@ -478,11 +478,12 @@ impl Db {
         &self,
         known: Option<&Stored<T>>,
         next: T,
+        messages: Vec<Message>,
         now: Timestamp,
     ) -> Result<Stored<T>> {
         match known {
-            Some(known) => self.replace(known, next, Vec::new(), now).await?.done(),
-            None => match self.put_new(next, Vec::new(), now).await? {
+            Some(known) => self.replace(known, next, messages, now).await?.done(),
+            None => match self.put_new(next, messages, now).await? {
                 Put::Done(stored) => Ok(stored),
                 Put::Existed(_) => Code::VersionChanged.refuse(),
             },

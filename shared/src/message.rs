@@ -8,6 +8,7 @@ use crate::id::{
     AccountId, ApplicationId, BookingId, EventId, HoldId, InvitationId, InvoiceId, MailId, MessageId,
     MovementId, OrderId, PaymentId, PoolId, ProductId, RefundId, StoreId, TicketId, WaiterId,
 };
+use crate::identity::audit::Note;
 use crate::money::Money;
 use crate::payment::refund::Why;
 use jiff::Timestamp;
@@ -26,12 +27,14 @@ pub enum Queue {
     Entry,
     /// Tells people.
     Notification,
+    /// Keeps the audit logs.
+    Identity,
 }
 
 impl Queue {
     /// Every queue.
     pub const ALL: &'static [Self] =
-        &[Self::Booking, Self::Order, Self::Payment, Self::Entry, Self::Notification];
+        &[Self::Booking, Self::Order, Self::Payment, Self::Entry, Self::Notification, Self::Identity];
 
     /// The one word that names the capability, its folder, its queue.
     #[must_use]
@@ -42,6 +45,7 @@ impl Queue {
             Self::Payment => "payment",
             Self::Entry => "entry",
             Self::Notification => "notification",
+            Self::Identity => "identity",
         }
     }
 }
@@ -86,6 +90,9 @@ pub enum Message {
         /// Who invites, by name.
         by: String,
     },
+    /// Something was done that belongs into an audit log.
+    #[serde(rename = "audit.noted.v1")]
+    AuditNoted(Note),
     /// An event went on sale: its pools must exist.
     #[serde(rename = "event.published.v1")]
     EventPublished {
@@ -381,6 +388,7 @@ impl Message {
     #[must_use]
     pub const fn queues(&self) -> &'static [Queue] {
         match self {
+            Self::AuditNoted(_) => &[Queue::Identity],
             Self::AccountCodeRequested { .. }
             | Self::InvitationMade { .. }
             | Self::EventChanged { .. }

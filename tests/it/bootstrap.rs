@@ -104,6 +104,7 @@ fn questions() -> Vec<(&'static str, Value, &'static str, Value)> {
         ("payment", refused("/v1/payments/x"), "/statusCode", json!(401)),
         ("entry", refused("/v1/tickets/x"), "/statusCode", json!(404)),
         ("docs", http_event("GET", "/openapi.json"), "/statusCode", json!(200)),
+        ("identity-worker", poison(), "/batchItemFailures", failed()),
         ("booking-worker", poison(), "/batchItemFailures", failed()),
         ("order-worker", poison(), "/batchItemFailures", failed()),
         ("payment-worker", poison(), "/batchItemFailures", failed()),

@@ -10,6 +10,7 @@
 )]
 
 mod application;
+mod audit;
 mod booking;
 mod bootstrap;
 mod catalogue;

@@ -442,6 +442,7 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
         row("POST /v1/accounts/verify", &[], Public)
             .body(json!({"email": "new@example.org", "code": "000000"})),
         row("GET /v1/me", &[], Person),
+        row("GET /v1/me/audit", &[], Person),
         row("GET /v1/sessions", &[], Person),
         row("POST /v1/sessions/refresh", &[], Public).body(json!({"refresh_token": town.refresh})),
         row("GET /v1/credential", &[], Thing),
@@ -456,6 +457,8 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
             Staff(Members, Whole),
         )
         .body(rights.clone()),
+        row("GET /v1/organisations/{id}/audit", &["organisation"], Staff(Members, Whole)),
+        row("GET /v1/organisations/{id}/audit/proof", &["organisation"], Staff(Members, Whole)),
         row("GET /v1/organisations/{id}/teams", &["organisation"], Staff(Members, Whole)),
         row("POST /v1/organisations/{id}/teams", &["organisation"], Staff(Members, Whole)).body(team.clone()),
         row("GET /v1/organisations/{id}/teams/{team}", &["organisation", "team"], Staff(Members, Whole)),

@@ -48,6 +48,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::EventCancelled { event } => begin_cancelling(app, *event).await,
             Message::BookingEventCancelling { event, page } => cancel_page(app, *event, *page).await,
             Message::AccountCodeRequested { .. }
+            | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
             | Message::EventChanged { .. }
             | Message::InvoiceDue { .. }

@@ -16,6 +16,7 @@ use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, etag};
 use tessera::id::{EventId, OrganisationId};
 use tessera::identity::Action;
+use tessera::identity::audit::{Act, Note};
 use tessera::message::Message;
 use tessera::page::{Page, Paging};
 use tessera::price::Place;
@@ -212,7 +213,8 @@ pub async fn publish(State(app): State<App>, caller: Agent, Path(id): Path<Event
     responses((status = 200, description = "Cancelled", body = EventView)))]
 pub async fn cancel(State(app): State<App>, caller: Agent, Path(id): Path<EventId>) -> Result<Response> {
     let (event, now) = (managed(&app, &caller, id).await?, app.clock.now());
-    answer(StatusCode::OK, &app.db.change(event, now, |event| Ok(event.cancel(now))).await?)
+    let note = Note::new(event.value.organisation, caller.actor(), Act::EventCancelled, id);
+    answer(StatusCode::OK, &app.db.change(event, now, |event| Ok(note.on(event.cancel(now)))).await?)
 }
 
 /// List an organisation's events, the newest first.

@@ -9,6 +9,7 @@ use tessera::error::Result;
 use tessera::http::{IfMatch, Input, Path, etag};
 use tessera::id::OrganisationId;
 use tessera::identity::Action;
+use tessera::identity::audit::{Act, Note};
 use tessera::price::{PriceRules, Pricing, store};
 
 /// Read an organisation's price rules, with the ETag that a change needs; empty ones if none were written.
@@ -40,6 +41,7 @@ pub async fn write(
     let next = Pricing { organisation: id, rules };
     let known = store::pricing(&app.db, id).await?;
     version.check(known.as_ref().map_or(0, |known| known.version))?;
-    let stored = app.db.overwrite(known.as_ref(), next, now).await?;
+    let note = Note::new(id, caller.actor(), Act::PricingWritten, id);
+    let stored = app.db.overwrite(known.as_ref(), next, vec![note.into()], now).await?;
     Ok((etag(stored.version), Json(stored.value.rules)).into_response())
 }

@@ -25,6 +25,7 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             Message::BookingConfirmed { booking, .. } => issue(app, signer, *booking).await,
             Message::BookingCancelled { order, .. } => void(app, *order).await,
             Message::AccountCodeRequested { .. }
+            | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }

@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, Agent};
+use tessera::auth::{Account, Actor, Agent};
 use tessera::db::Stored;
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{AccountId, DeviceId, OrganisationId};
+use tessera::identity::audit::{Act, Note};
 use tessera::identity::store::Pairing;
 use tessera::identity::thing::{Kind, State as Stands};
 use tessera::identity::{Action, Credential, Device, Rights, store};
@@ -105,12 +106,15 @@ fn hash(app: &App, code: &str) -> String {
 }
 
 /// A fresh code for a device: 40 random bits, for a quarter of an hour, by which it is found and which it alone confirms.
-async fn fresh(app: &App, device: Stored<Device>, now: Timestamp) -> Result<ToPair> {
+async fn fresh(app: &App, by: Account, device: Stored<Device>, now: Timestamp) -> Result<ToPair> {
     let letters: String =
         random::<8>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
     let (code, hash) = (format!("{}-{}", &letters[..4], &letters[4..]), hash(app, &letters));
-    let rule = |device: &Device| device.await_pairing(hash.clone(), now).map(Some);
-    let device = app.db.amend(device, now, rule).await?.value;
+    let Device { organisation, id, .. } = device.value;
+    let note =
+        Note::new(organisation, Actor::Account(by.id), Act::DeviceCodeMade, id).with(&device.value.rights);
+    let rule = |device: &Device| Ok(note.on(Some((device.await_pairing(hash.clone(), now)?, Vec::new()))));
+    let device = app.db.change(device, now, rule).await?.value;
     let until = match device.state {
         Stands::Waiting { until, .. } => until,
         Stands::Paired { .. } | Stands::Removed { .. } => return Code::WrongState.refuse(),
@@ -149,7 +153,7 @@ pub async fn make(
     let device = app.db.put_new(new, Vec::new(), now).await?;
     let device = device.by_request(&input.print, |device| &device.print)?;
     match device.value.state {
-        Stands::Waiting { .. } => Ok((StatusCode::CREATED, Json(fresh(&app, device, now).await?))),
+        Stands::Waiting { .. } => Ok((StatusCode::CREATED, Json(fresh(&app, caller, device, now).await?))),
         Stands::Paired { .. } | Stands::Removed { .. } => {
             Err(Code::AlreadyExists.because("it is paired: ask for a new code to pair it anew"))
         }
@@ -177,7 +181,7 @@ pub async fn new_code(
     Path((organisation, id)): Path<(OrganisationId, DeviceId)>,
 ) -> Result<Json<ToPair>> {
     let device = managed(&app, caller, organisation, id).await?;
-    Ok(Json(fresh(&app, device, app.clock.now()).await?))
+    Ok(Json(fresh(&app, caller, device, app.clock.now()).await?))
 }
 
 /// An organisation's devices.
@@ -210,7 +214,9 @@ pub async fn remove(
     Path((organisation, id)): Path<(OrganisationId, DeviceId)>,
 ) -> Result<StatusCode> {
     let (device, now) = (managed(&app, caller, organisation, id).await?, app.clock.now());
-    app.db.amend(device, now, |device| Ok(device.remove(now))).await?;
+    let note = Note::new(organisation, Actor::Account(caller.id), Act::DeviceRemoved, id);
+    let rule = |device: &Device| Ok(note.on(device.remove(now).map(|next| (next, Vec::new()))));
+    app.db.change(device, now, rule).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -242,8 +248,10 @@ pub async fn pair(State(app): State<App>, input: Input<Pair>) -> Result<Json<Pai
     let hash = hash(&app, input.value.code.as_str());
     let device = store::waiting(&app.db, &hash).await?;
     let credential = Credential::new(Kind::Device, &device.value.name, &random()?)?;
-    let rule = |device: &Device| device.pair(&hash, credential.hash(), now).map(Some);
-    let device = app.db.amend(device, now, rule).await?.value;
+    let Device { organisation, id, .. } = device.value;
+    let note = Note::new(organisation, Actor::Device(id), Act::DevicePaired, id);
+    let rule = |device: &Device| Ok(note.on(Some((device.pair(&hash, credential.hash(), now)?, Vec::new()))));
+    let device = app.db.change(device, now, rule).await?.value;
     Ok(Json(Paired { device: view(device), credential: credential.text }))
 }
 

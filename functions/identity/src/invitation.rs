@@ -8,11 +8,12 @@ use futures_util::future::{try_join, try_join_all};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, Agent};
+use tessera::auth::{Account, Actor, Agent};
 use tessera::db::{Put, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{AccountId, InvitationId, OrganisationId, TeamId};
+use tessera::identity::audit::{Act, Note};
 use tessera::identity::invitation::State as Answer;
 use tessera::identity::rights::Part;
 use tessera::identity::{Action, Invitation, Member, Rights, store};
@@ -136,7 +137,8 @@ pub async fn invite(
         organisation: host.value.name.to_string(),
         by: inviter.value.name.to_string(),
     };
-    let made = app.db.put_new(invitation, vec![told], now).await?;
+    let noted = Note::new(organisation, Actor::Account(caller.id), Act::Invited, invitation.id);
+    let made = app.db.put_new(invitation, vec![told, noted.into()], now).await?;
     let made = made.by_request(&input.print, |invitation| &invitation.print)?;
     Ok((StatusCode::CREATED, Json(view(made.value, now))))
 }
@@ -174,9 +176,20 @@ pub async fn take_back(
 ) -> Result<StatusCode> {
     let now = app.clock.now();
     app.authorize(&Agent::Account(caller), Action::ManageMembers, organisation).await?;
-    let invitation = store::invitation(&app.db, organisation, id).await?;
-    app.db.amend(invitation, now, |invitation| invitation.close(now)).await?;
+    close(&app, caller, store::invitation(&app.db, organisation, id).await?, now).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn close(
+    app: &App,
+    by: Account,
+    invitation: Stored<Invitation>,
+    now: Timestamp,
+) -> Result<Stored<Invitation>> {
+    let Invitation { organisation, id, .. } = invitation.value;
+    let note = Note::new(organisation, Actor::Account(by.id), Act::InvitationClosed, id);
+    let rule = |invitation: &Invitation| Ok(note.on(invitation.close(now)?.map(|next| (next, Vec::new()))));
+    app.db.change(invitation, now, rule).await
 }
 
 /// An invitation, as the invited one sees it.
@@ -241,13 +254,14 @@ pub async fn accept(
     if let Some(known) = &member {
         known.value.invited(&new)?;
     }
+    let note = Note::new(organisation, Actor::Account(caller.id), Act::InvitationAccepted, id);
     // The invitation first: taken back in this instant, it leads nowhere. Should the function die between the two, the
     // repeated request finds its way.
     let accepted = |invitation: &Invitation| {
         let (_, next) = invitation.accept(caller.id, now)?;
-        Ok((next != *invitation).then_some(next))
+        Ok(note.on((next != *invitation).then(|| (next, Vec::new()))))
     };
-    let invitation = app.db.amend(invitation, now, accepted).await?;
+    let invitation = app.db.change(invitation, now, accepted).await?;
     let (new, _) = invitation.value.accept(caller.id, now)?;
     if let Put::Existed(known) = app.db.put_new(new.clone(), Vec::new(), now).await? {
         app.db.amend(known, now, |known| known.invited(&new)).await?;
@@ -266,6 +280,6 @@ pub async fn decline(
 ) -> Result<Json<View>> {
     let now = app.clock.now();
     let invitation = of_mine(&app, caller, id).await?;
-    let invitation = app.db.amend(invitation, now, |invitation| invitation.close(now)).await?;
+    let invitation = close(&app, caller, invitation, now).await?;
     Ok(Json(view(invitation.value, now)))
 }

@@ -11,6 +11,7 @@ use tessera::db::Put;
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{AccountId, KeyId, OrganisationId};
+use tessera::identity::audit::{Act, Note};
 use tessera::identity::thing::Kind;
 use tessera::identity::{Action, ApiKey, Credential, Rights, store};
 use tessera::sign::random;
@@ -102,7 +103,8 @@ pub async fn make(
         revoked: None,
         print: input.print.clone(),
     };
-    let put = app.db.put_new(new, Vec::new(), now).await?;
+    let noted = Note::new(organisation, Actor::Account(caller.id), Act::KeyMade, new.id).with(&new.rights);
+    let put = app.db.put_new(new, vec![noted.into()], now).await?;
     let secret = match &put {
         Put::Done(_) => Some(credential.text),
         Put::Existed(_) => None,
@@ -143,7 +145,9 @@ pub async fn revoke(
     let now = app.clock.now();
     app.authorize(&Agent::Account(caller), Action::ManageMembers, organisation).await?;
     let key = store::key(&app.db, id).await?.filter(|key| key.value.organisation == organisation);
-    app.db.amend(key.ok_or(Code::NotFound)?, now, |key| Ok(key.revoke(now))).await?;
+    let note = Note::new(organisation, Actor::Account(caller.id), Act::KeyRevoked, id);
+    let rule = |key: &ApiKey| Ok(note.on(key.revoke(now).map(|next| (next, Vec::new()))));
+    app.db.change(key.ok_or(Code::NotFound)?, now, rule).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -8,6 +8,8 @@
 //! | [`team`] | members with roles in common |
 //! | [`invitation`] | invite by address, accept, decline |
 //! | [`key`] | API keys |
+//! | [`audit`] | audit logs: read and proven |
+//! | [`worker`] | audit logs: written |
 //! | [`device`] | scanners and tills, paired by code |
 //! | [`token`] | making access and refresh tokens, the published keys |
 //! | [`password`] | argon2id |
@@ -15,6 +17,7 @@
 //! Rules and the kept form are in [`tessera::identity`].
 
 pub mod account;
+pub mod audit;
 pub mod device;
 pub mod invitation;
 pub mod key;
@@ -23,11 +26,13 @@ pub mod password;
 pub mod session;
 pub mod team;
 pub mod token;
+pub mod worker;
 
 use axum::Extension;
 use std::sync::Arc;
 use tessera::app::App;
 use tessera::config::ConfigError;
+use tessera::queue::Worker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -60,7 +65,18 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(device::new_code))
         .routes(routes!(device::remove))
         .routes(routes!(device::pair))
+        .routes(routes!(audit::mine))
+        .routes(routes!(audit::of_organisation))
+        .routes(routes!(audit::prove))
         .routes(routes!(token::jwks))
+}
+
+/// The function that queues call.
+///
+/// # Errors
+/// None: it needs no settings of its own.
+pub fn worker(app: App) -> Result<Worker, ConfigError> {
+    Ok(worker::worker(app))
 }
 
 /// The function that the gateway calls.

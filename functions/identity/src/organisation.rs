@@ -11,6 +11,7 @@ use tessera::auth::{Account, Actor, Agent};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{AccountId, OrganisationId, TeamId};
+use tessera::identity::audit::{Act, Note};
 use tessera::identity::{Action, Member, Organisation, Rights, Role, store};
 use tessera::text::Text;
 
@@ -62,8 +63,13 @@ pub async fn found(
     };
     app.db.put_new(owner.clone(), Vec::new(), now).await?;
     let new = Organisation { id, name: input.value.name, created: now, print: input.print.clone() };
-    let organisation =
-        app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?.value;
+    let noted = Note::new(id, Actor::Account(caller.id), Act::Founded, id);
+    let organisation = app
+        .db
+        .put_new(new, vec![noted.into()], now)
+        .await?
+        .by_request(&input.print, |known| &known.print)?
+        .value;
     Ok((StatusCode::CREATED, Json(view(organisation, owner))))
 }
 
@@ -176,13 +182,14 @@ pub async fn set_member(
     let new =
         Member { organisation: id, account, rights: none, teams: Vec::new(), since: now, invitation: None };
     let new = new.with(rights, teams)?;
-    let stored = app.db.put_new(new.clone(), Vec::new(), now).await?.stored();
+    let note = Note::new(id, caller.actor(), Act::MemberSet, account).with(&new.rights);
+    let stored = app.db.put_new(new.clone(), vec![note.clone().into()], now).await?.stored();
     let rule = |member: &Member| {
         let since = if member.is_gone() { now } else { member.since };
         let next = Member { since, ..member.clone() }.with(new.rights.clone(), new.teams.clone())?;
-        Ok((next != *member).then_some(next))
+        Ok(note.on((next != *member).then(|| (next, Vec::new()))))
     };
-    Ok(Json(member_view(app.db.amend(stored, now, rule).await?.value)))
+    Ok(Json(member_view(app.db.change(stored, now, rule).await?.value)))
 }
 
 /// Remove a member. It applies to the member's next request.
@@ -197,7 +204,9 @@ pub async fn remove_member(
     app.authorize(&caller, Action::ManageMembers, id).await?;
     not_oneself(&caller, account)?;
     let member = store::member(&app.db, id, account).await?.filter(|member| !member.value.is_gone());
-    app.db.amend(member.ok_or(Code::NotFound)?, app.clock.now(), |member| Ok(member.remove())).await?;
+    let note = Note::new(id, caller.actor(), Act::MemberRemoved, account);
+    let rule = |member: &Member| Ok(note.on(member.remove().map(|gone| (gone, Vec::new()))));
+    app.db.change(member.ok_or(Code::NotFound)?, app.clock.now(), rule).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -7,10 +7,11 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Agent;
-use tessera::db::{Replace, Stored};
+use tessera::db::Stored;
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Path, etag};
 use tessera::id::{OrganisationId, TeamId};
+use tessera::identity::audit::{Act, Note};
 use tessera::identity::rights::TEAMS;
 use tessera::identity::{Action, Rights, Team, store};
 use tessera::text::Text;
@@ -66,7 +67,9 @@ pub async fn make(
         rights: input.value.rights.shared()?,
         print: input.print.clone(),
     };
-    let made = app.db.put_new(team, Vec::new(), now).await?.by_request(&input.print, |team| &team.print)?;
+    let noted = Note::new(id, caller.actor(), Act::TeamSet, team.id).with(&team.rights);
+    let made = app.db.put_new(team, vec![noted.into()], now).await?;
+    let made = made.by_request(&input.print, |team| &team.print)?;
     Ok((StatusCode::CREATED, view(made)))
 }
 
@@ -121,10 +124,8 @@ pub async fn rewrite(
     version.check(known.version)?;
     let WriteTeam { name, rights } = input.value;
     let next = Team { name, rights: rights.shared()?, ..known.value.clone() };
-    match app.db.replace(&known, next, Vec::new(), now).await? {
-        Replace::Done(stored) => Ok(view(stored)),
-        Replace::Changed(_) => Code::VersionChanged.refuse(),
-    }
+    let noted = Note::new(id, caller.actor(), Act::TeamSet, team).with(&next.rights);
+    Ok(view(app.db.replace(&known, next, vec![noted.into()], now).await?.done()?))
 }
 
 /// Remove a team. What its members had by it alone ends with their next requests.
@@ -137,6 +138,9 @@ pub async fn remove(
     Path((id, team)): Path<(OrganisationId, TeamId)>,
 ) -> Result<StatusCode> {
     app.authorize(&caller, Action::ManageMembers, id).await?;
-    app.db.delete(&store::team(&app.db, id, team).await?).await?;
+    let note = Note::new(id, caller.actor(), Act::TeamRemoved, team);
+    let known = store::team(&app.db, id, team).await?;
+    let rule = |team: &Team| Ok(note.on(team.remove().map(|gone| (gone, Vec::new()))));
+    app.db.change(known, app.clock.now(), rule).await?;
     Ok(StatusCode::NO_CONTENT)
 }

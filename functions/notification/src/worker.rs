@@ -76,7 +76,8 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::InvoiceIssued { invoice } => issued(app, post, id, *invoice).await,
             Message::EventChanged { event, changes } => begin_mailing(app, id, *event, changes.clone()).await,
             Message::MailingContinued { mailing, page } => mail_page(app, post, *mailing, *page).await,
-            Message::EventPublished { .. }
+            Message::AuditNoted(_)
+            | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
             | Message::StockMoved { .. }
             | Message::EventCancelled { .. }

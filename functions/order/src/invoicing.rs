@@ -9,6 +9,7 @@ use tessera::error::Result;
 use tessera::http::{IfMatch, Input, Path, etag};
 use tessera::id::OrganisationId;
 use tessera::identity::Action;
+use tessera::identity::audit::{Act, Note};
 use tessera::order::invoice::{InvoiceSettings, Invoicing, store};
 
 /// Read an organisation's invoice settings, with the ETag that a change needs; `null` if none were written, and then no invoices are
@@ -43,6 +44,7 @@ pub async fn write(
     let next = Invoicing { organisation: id, settings };
     let known = store::invoicing(&app.db, id).await?;
     version.check(known.as_ref().map_or(0, |known| known.version))?;
-    let stored = app.db.overwrite(known.as_ref(), next, now).await?;
+    let note = Note::new(id, caller.actor(), Act::InvoicingWritten, id);
+    let stored = app.db.overwrite(known.as_ref(), next, vec![note.into()], now).await?;
     Ok((etag(stored.version), Json(stored.value.settings)).into_response())
 }

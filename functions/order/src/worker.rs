@@ -63,6 +63,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             }
             Message::InvoiceDue { order, refund } => issue(app, Paper::asked(*order, *refund)).await,
             Message::AccountCodeRequested { .. }
+            | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentPromised { .. }

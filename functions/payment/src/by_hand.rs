@@ -20,6 +20,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, etag};
 use tessera::id::{OrganisationId, PaymentId, RefundId};
 use tessera::identity::Action;
+use tessera::identity::audit::{Act, Note};
 use tessera::money::Money;
 use tessera::order::Order;
 use tessera::page::{Page, Paging};
@@ -56,7 +57,8 @@ pub async fn write(
     let (next, now) = (Means { organisation: id, means: input.value }, app.clock.now());
     let known = means(&app.db, id).await?;
     version.check(known.as_ref().map_or(0, |known| known.version))?;
-    let stored = app.db.overwrite(known.as_ref(), next, now).await?;
+    let note = Note::new(id, caller.actor(), Act::MeansWritten, id);
+    let stored = app.db.overwrite(known.as_ref(), next, vec![note.into()], now).await?;
     Ok((etag(stored.version), Json(stored.value.means)).into_response())
 }
 
@@ -138,7 +140,9 @@ pub async fn tell(
     let (TellReceipt { way, amount, booked, note }, now) = (input.value, app.clock.now());
     let receipt =
         Receipt { id: format!("told/{}", key.0), way, amount, booked, note, by: caller.actor(), at: now };
-    let payment = app.db.change(payment, now, |payment| payment.receive(receipt.clone(), now)).await?.value;
+    let note = Note::new(payment.value.organisation, caller.actor(), Act::ReceiptTold, id);
+    let rule = |payment: &Payment| Ok(note.on(payment.receive(receipt.clone(), now)?));
+    let payment = app.db.change(payment, now, rule).await?.value;
     Ok((StatusCode::CREATED, Json(seen(&payment, &providers))))
 }
 
@@ -153,7 +157,9 @@ pub async fn refund_made(
 ) -> Result<Json<RefundView>> {
     let (payment, now) = (handled(&app, &caller, store::payment(&app.db, id).await?).await?, app.clock.now());
     let by = caller.actor().to_string();
-    let payment = app.db.change(payment, now, |payment| payment.refund_made(refund, &by, now)).await?.value;
+    let note = Note::new(payment.value.organisation, caller.actor(), Act::ReceiptTold, id).with(refund);
+    let rule = |payment: &Payment| Ok(note.on(payment.refund_made(refund, &by, now)?));
+    let payment = app.db.change(payment, now, rule).await?.value;
     Ok(Json(RefundView::new(payment.refund(refund).ok_or(Code::NotFound)?)))
 }
 

@@ -14,6 +14,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, etag};
 use tessera::id::{GiftCardId, OrganisationId};
 use tessera::identity::Action;
+use tessera::identity::audit::{Act, Note};
 use tessera::money::Money;
 use tessera::order::Order;
 use tessera::page::{Page, Paging};
@@ -115,7 +116,8 @@ pub async fn make(
         uses: Vec::new(),
         print: input.print.clone(),
     };
-    match app.db.put_new(new, Vec::new(), now).await? {
+    let noted = Note::new(organisation, caller.actor(), Act::GiftCardMade, id).with(amount);
+    match app.db.put_new(new, vec![noted.into()], now).await? {
         Put::Existed(known) if known.value.print != input.print => Code::KeyReused.refuse(),
         put => Ok((StatusCode::CREATED, Json(view(&put.stored().value, Some(&code), now)))),
     }
@@ -193,7 +195,8 @@ pub async fn rewrite(
     let card = managed(&app, &caller, organisation, id).await?;
     version.check(card.version)?;
     let next = GiftCard { expires, stopped, note, ..card.value.clone() };
-    let card = app.db.replace(&card, next, Vec::new(), now).await?.done()?;
+    let noted = Note::new(organisation, caller.actor(), Act::GiftCardChanged, id);
+    let card = app.db.replace(&card, next, vec![noted.into()], now).await?.done()?;
     Ok((etag(card.version), Json(view(&card.value, None, now))).into_response())
 }
 

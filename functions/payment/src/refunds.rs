@@ -14,6 +14,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{EventId, OrderId, PaymentId, RefundId};
 use tessera::identity::Action;
+use tessera::identity::audit::{Act, Note};
 use tessera::money::Money;
 use tessera::order::Order;
 use tessera::payment::refund::{Back, New, Refund, RefundState, Wanted, Why};
@@ -147,12 +148,15 @@ pub async fn make(
         (Some(_), false) => Err(Refusal::invalid("/amount", "say either amount or lines")),
     };
     let (by, print) = (Some(caller.actor()), Some(input.print.clone()));
+    let note = Note::new(payment.value.organisation, caller.actor(), Act::RefundMade, id).with(refund);
     let rule = |payment: &Payment| match payment.refund(refund) {
         Some(known) if known.print != print => Code::KeyReused.refuse(),
         Some(_) => Ok(None),
         None => {
             let (why, reason, print) = (Why::Seller, reason.clone(), print.clone());
-            payment.owe(New { id: refund, wanted: wanted(payment)?, why, reason, by, print }, now)
+            let owed =
+                payment.owe(New { id: refund, wanted: wanted(payment)?, why, reason, by, print }, now)?;
+            Ok(note.on(owed))
         }
     };
     let payment = app.db.change(payment, now, rule).await?.value;

@@ -73,6 +73,7 @@ fn work<'a>(
                 }
             }
             Message::AccountCodeRequested { .. }
+            | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }

@@ -13,6 +13,7 @@ pub fn build(binary: &str, config: &Config, process: &Process) -> Result<Handler
     let app = App::new(config, process)?;
     Ok(match binary {
         "identity" => Handler::Api(identity::router(app)?),
+        "identity-worker" => Handler::Worker(identity::worker(app)?),
         "catalogue" => Handler::Api(catalogue::router(app)?),
         "booking" => Handler::Api(booking::router(app)?),
         "booking-worker" => Handler::Worker(booking::worker(app)?),

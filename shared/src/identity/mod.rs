@@ -6,12 +6,14 @@
 //! | [`session`] | a sign-in on one device, its tokens |
 //! | [`rights`] | organisations, members, teams, roles, and what they allow |
 //! | [`invitation`] | a place in an organisation that is offered to an address |
+//! | [`audit`] | who did what that matters, as chains in which a change shows |
 //! | [`thing`] | API keys and devices, their credentials |
 //!
 //! Nothing here tells a stranger whether an address has an account: signing up answers the same for both, and the
 //! difference is in the mail.
 
 pub mod account;
+pub mod audit;
 pub mod invitation;
 pub mod rights;
 pub mod session;

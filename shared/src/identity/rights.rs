@@ -376,6 +376,15 @@ impl Rights {
     }
 }
 
+impl std::fmt::Display for Rights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match serde_json::to_string(self) {
+            Ok(text) => f.write_str(&text),
+            Err(_) => Err(std::fmt::Error),
+        }
+    }
+}
+
 /// An account's place in an organisation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Member {
@@ -461,6 +470,20 @@ pub struct Team {
     pub rights: Rights,
     /// The print of the request that made it.
     pub print: String,
+}
+
+impl Team {
+    /// Whether it was removed: the item stays, without rights, because the log is told of the removal by it.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        self.rights.are_none()
+    }
+
+    /// It is removed. Repeating it changes nothing.
+    #[must_use]
+    pub fn remove(&self) -> Option<Self> {
+        (!self.is_gone()).then(|| Self { rights: Rights::default(), ..self.clone() })
+    }
 }
 
 #[cfg(test)]

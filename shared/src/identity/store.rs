@@ -11,11 +11,14 @@
 //! | invitation | organisation id | invitation id | `mail#` SHA-256 of the address, by time |
 //! | API key | key id, from the credential's name | `-` | organisation, by time |
 //! | device | device id, from the credential's name | `-` | organisation, by time |
+//! | entry of an audit log | `log#` account or organisation | message id | the same `log#`, by number |
+//! | the last entry of an audit log | `log#` account or organisation | `head` | |
 //! | pairing code: for which device | `pair#` keyed hash of the code | `-` | |
 //!
 //! An address is claimed before its account is stored. Should the function die between the two, the claim names the
 //! account that the next try stores.
 
+use super::audit::{Entry, Head, Log, Note};
 use super::thing::Kind;
 use super::{
     Account, Action, ApiKey, Credential, Device, Invitation, Member, Organisation, Resource, Session, Team,
@@ -24,9 +27,9 @@ use super::{
 use crate::app::App;
 use crate::auth::Agent;
 use crate::clock::sortable;
-use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
+use crate::db::{Db, Item, Key, Listing, Put, Query, Replace, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{AccountId, DeviceId, InvitationId, KeyId, OrganisationId, SessionId, TeamId};
+use crate::id::{AccountId, DeviceId, InvitationId, KeyId, MessageId, OrganisationId, SessionId, TeamId};
 use crate::text::Email;
 use futures_util::future::try_join;
 use jiff::{SignedDuration, Timestamp};
@@ -138,6 +141,27 @@ impl Item for Device {
     }
 }
 
+fn log(of: Log) -> String {
+    format!("log#{of}")
+}
+
+impl Item for Entry {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(log(self.of), self.id)
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((log(self.of), format!("{:012}", self.number)))
+    }
+}
+
+impl Item for Head {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(log(self.last.of), "head")
+    }
+}
+
 /// Which device a pairing code is for. The device itself says whether the code is still good.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pairing {
@@ -207,7 +231,8 @@ pub async fn organisation(db: &Db, id: OrganisationId) -> Result<Stored<Organisa
 /// # Errors
 /// `not_found`; as [`Db::get`].
 pub async fn team(db: &Db, organisation: OrganisationId, id: TeamId) -> Result<Stored<Team>> {
-    db.get(&Key::new(organisation, id)).await?.ok_or_else(|| Code::NotFound.into())
+    let team = db.get(&Key::new(organisation, id)).await?;
+    team.filter(|team: &Stored<Team>| !team.value.is_gone()).ok_or_else(|| Code::NotFound.into())
 }
 
 /// An organisation's teams.
@@ -215,7 +240,9 @@ pub async fn team(db: &Db, organisation: OrganisationId, id: TeamId) -> Result<S
 /// # Errors
 /// As [`Db::list`].
 pub async fn teams(db: &Db, id: OrganisationId) -> Result<Vec<Stored<Team>>> {
-    db.list_all(&Query::of(Listing::Primary, id).starting("tem_")).await
+    let mut teams = db.list_all(&Query::of(Listing::Primary, id).starting("tem_")).await?;
+    teams.retain(|team: &Stored<Team>| !team.value.is_gone());
+    Ok(teams)
 }
 
 /// An organisation's invitations, answered or not.
@@ -317,6 +344,58 @@ pub async fn member(
     account: AccountId,
 ) -> Result<Option<Stored<Member>>> {
     db.get(&Key::new(organisation, account)).await
+}
+
+/// Writes what a message told into its log, once, however often it comes and whoever else writes there meanwhile.
+///
+/// The head carries the last entry whole, so that one write guarded by its version both numbers and links the next; the
+/// entry's own item follows. Should the function die between the two, the message comes again, or whoever writes next
+/// stores it first. Three reads and two writes, three write units (one of them the index's).
+///
+/// # Errors
+/// `busy` after twelve lost races; as [`Db::get`].
+pub async fn note(db: &Db, id: MessageId, at: Timestamp, note: &Note, now: Timestamp) -> Result<()> {
+    let key = Key::new(log(note.of), "head");
+    for _ in 0..12 {
+        let Some(head) = db.get::<Head>(&key).await? else {
+            let first = Entry::after(None, id, at, note);
+            match db.put_new(Head { last: first }, Vec::new(), now).await? {
+                Put::Done(head) => return keep(db, head.value.last, now).await,
+                Put::Existed(_) => continue,
+            }
+        };
+        let known = &head.value.last;
+        if known.id == id {
+            return keep(db, head.value.last, now).await;
+        }
+        if db.get::<Entry>(&Key::new(log(note.of), id)).await?.is_some() {
+            return Ok(());
+        }
+        keep(db, known.clone(), now).await?;
+        let last = Entry::after(Some(known), id, at, note);
+        if let Replace::Done(head) = db.replace(&head, Head { last }, Vec::new(), now).await? {
+            return keep(db, head.value.last, now).await;
+        }
+    }
+    Code::Busy.refuse()
+}
+
+async fn keep(db: &Db, entry: Entry, now: Timestamp) -> Result<()> {
+    db.put_new(entry, Vec::new(), now).await.map(drop)
+}
+
+/// The last entry of a log.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn head(db: &Db, of: Log) -> Result<Option<Entry>> {
+    Ok(db.get::<Head>(&Key::new(log(of), "head")).await?.map(|head| head.value.last))
+}
+
+/// The entries of a log, the oldest first.
+#[must_use]
+pub fn entries(of: Log) -> Query {
+    Query::of(Listing::First, log(of))
 }
 
 /// What calls with a credential.
