@@ -316,6 +316,31 @@ impl Db {
     /// # Errors
     /// As [`Self::get`]; `busy` when the store keeps leaving keys unprocessed.
     pub async fn get_many<T: Item>(&self, keys: &[Key]) -> Result<Vec<Stored<T>>> {
+        self.batch(T::TABLE, keys).await?.into_iter().map(decode).collect()
+    }
+
+    /// Reads two items of one table at once, strongly consistent.
+    ///
+    /// # Errors
+    /// As [`Self::get_many`].
+    pub async fn get_both<A: Item, B: Item>(
+        &self,
+        first: &Key,
+        second: &Key,
+    ) -> Result<(Option<Stored<A>>, Option<Stored<B>>)> {
+        let mut items = self.batch(A::TABLE, &[first.clone(), second.clone()]).await?;
+        let mut take = |key: &Key| {
+            let is = |item: &Attributes, name: &str, part: &str| {
+                item.get(name).and_then(|value| value.as_s().ok()).is_some_and(|value| value == part)
+            };
+            let place = items.iter().position(|item| is(item, "pk", &key.pk) && is(item, "sk", &key.sk))?;
+            Some(items.swap_remove(place))
+        };
+        let (a, b) = (take(first), take(second));
+        Ok((a.map(decode).transpose()?, b.map(decode).transpose()?))
+    }
+
+    async fn batch(&self, table: Table, keys: &[Key]) -> Result<Vec<Attributes>> {
         let mut found = Vec::with_capacity(keys.len());
         let mut wanted: Vec<Attributes> = keys
             .iter()
@@ -334,15 +359,13 @@ impl Db {
             let output = self
                 .client
                 .batch_get_item()
-                .request_items(self.table(T::TABLE), request.map_err(internal)?)
+                .request_items(self.table(table), request.map_err(internal)?)
                 .set_return_consumed_capacity(self.wants_capacity())
                 .send()
                 .await
                 .map_err(store_error)?;
             self.count(Kind::Read, output.consumed_capacity());
-            for item in output.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                found.push(decode(item)?);
-            }
+            found.extend(output.responses.into_iter().flatten().flat_map(|(_, items)| items));
             let left = output.unprocessed_keys.unwrap_or_default().into_values().next();
             wanted = left.map(|keys| keys.keys).unwrap_or_default();
         }

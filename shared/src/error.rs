@@ -53,13 +53,15 @@ macro_rules! codes {
 codes! {
     InvalidInput 400 "invalid_input" false "The request is not valid" "Correct the fields named in errors[] and send it again.";
     SignatureInvalid 400 "signature_invalid" false "The signature does not match" "Check the signing secret; send the raw body as it was signed.";
-    CodeWrong 400 "code_wrong" false "The code is wrong or has expired" "Ask for a new code.";
+    CodeWrong 400 "code_wrong" false "The code is wrong or has expired" "Look for a slip, or ask for a new code.";
     Unauthenticated 401 "unauthenticated" false "A credential is needed" "Send Authorization: Bearer with a valid access token.";
     TokenInvalid 401 "token_invalid" false "The credential is not valid" "Refresh the session or sign in again.";
     SignInFailed 401 "sign_in_failed" false "E-mail or password is wrong, or the address is not verified" "Check both, or verify the address with the mailed code.";
+    SecondFactorNeeded 401 "second_factor_needed" false "A code of the second factor is needed" "Send challenge with a code of the app, or a recovery code, to /v1/sessions/second-factor within five minutes.";
     SessionEnded 401 "session_ended" false "The session has ended" "Sign in again.";
     Forbidden 403 "forbidden" false "Your role does not allow this" "Ask an owner of the organisation.";
     AdmissionNeeded 403 "admission_needed" false "This sale has a waiting room" "Join its line, wait for your turn, and send the admission with the hold.";
+    PasswordWrong 403 "password_wrong" false "That is not the present password" "Try again, or have a new one set by mail.";
     NotFound 404 "not_found" false "Not found" "Check the id; what belongs to others is not shown.";
     MethodNotAllowed 405 "method_not_allowed" false "This method does not exist here" "See the API description.";
     BelowTaken 409 "below_taken" false "More places are taken than that" "Choose at least the number in taken, or take away at most that in free; or cancel bookings first.";
@@ -87,6 +89,7 @@ codes! {
     MediaType 415 "media_type" false "Send JSON" "Set Content-Type: application/json.";
     KeyReused 422 "key_reused" false "This Idempotency-Key was used for another request" "Use a new key for each new request.";
     VersionRequired 428 "version_required" false "Say which version you change" "Send If-Match with the ETag you read.";
+    TooManyTries 429 "too_many_tries" true "Too many wrong tries" "Try again after Retry-After seconds, or set a new password by mail: that works at once.";
     Internal 500 "internal" false "Something went wrong on our side" "Report the request_id.";
     Opening 503 "opening" true "Sales open in a moment" "Repeat after Retry-After seconds.";
     Busy 503 "busy" true "Too many at once" "Repeat the same request after Retry-After seconds.";
@@ -216,11 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_and_only_retryable_ones_are_503() {
+    fn codes_are_unique_and_only_429_and_503_are_worth_a_repetition() {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
             assert!(seen.insert(code.code()), "{} has two meanings", code.code());
-            assert_eq!(code.retryable(), code.status() == 503, "{}", code.code());
+            assert_eq!(code.retryable(), matches!(code.status(), 429 | 503), "{}", code.code());
         }
     }
 

@@ -56,8 +56,51 @@ impl Queue {
 pub enum CodePurpose {
     /// To prove the address when signing up.
     Verify,
-    /// The address has an account already: no code, a hint.
+    /// Somebody signs up with an address that has an account already: no code, a hint.
     AlreadyRegistered,
+    /// To set a new password.
+    Reset,
+    /// To prove the address that an account moves to.
+    Move,
+    /// Somebody wants to move an account to an address that has one already: no code, a hint.
+    AddressTaken,
+}
+
+impl CodePurpose {
+    /// Its word: a code of one purpose is of no use for another.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::AlreadyRegistered => "already_registered",
+            Self::Reset => "reset",
+            Self::Move => "move",
+            Self::AddressTaken => "address_taken",
+        }
+    }
+}
+
+/// What was changed about how somebody signs in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountChange {
+    /// A new password was set by a mailed code.
+    PasswordReset,
+    /// The password was changed by somebody who was signed in.
+    PasswordChanged,
+    /// Another address is wanted, and has a code.
+    AddressMoving,
+    /// The address is another one now: this goes to the old one.
+    AddressMoved,
+    /// A second factor is asked for from now on.
+    SecondFactorOn,
+    /// No second factor is asked for any more.
+    SecondFactorOff,
+    /// A recovery code was used.
+    RecoveryCodeUsed {
+        /// How many are left.
+        left: u8,
+    },
 }
 
 /// Everything that is told, past tense.
@@ -73,10 +116,25 @@ pub enum Message {
         email: String,
         /// The name to greet.
         name: String,
-        /// Six digits; empty when the purpose needs none.
+        /// The code as it was told before it followed from `salt`; else empty.
         code: String,
         /// Why.
         purpose: CodePurpose,
+        /// What the code follows from, together with the deployment's secret: no code is stored or queued.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        salt: Option<String>,
+    },
+    /// How somebody signs in was changed: they are told, whoever did it.
+    #[serde(rename = "account.changed.v1")]
+    AccountChanged {
+        /// The account.
+        account: AccountId,
+        /// Where they are told.
+        email: String,
+        /// The name to greet.
+        name: String,
+        /// What.
+        change: AccountChange,
     },
     /// Somebody is offered a place in an organisation.
     #[serde(rename = "invitation.made.v1")]
@@ -391,6 +449,7 @@ impl Message {
             Self::AuditNoted(_) => &[Queue::Identity],
             Self::AccountCodeRequested { .. }
             | Self::InvitationMade { .. }
+            | Self::AccountChanged { .. }
             | Self::EventChanged { .. }
             | Self::WaitlistOffered { .. }
             | Self::ApplicationDecided { .. }

@@ -2,8 +2,11 @@
 //!
 //! `base64url(json) . base64url(HMAC-SHA256(secret, purpose 0x00 json))`. The purpose keeps a token of one kind from
 //! passing as another. Several secrets may be set while one is being replaced: the first signs, all verify.
+//!
+//! What we must read again ourselves is locked instead ([`Sealer::lock`]): AES-256-GCM, bound to what it belongs to.
 
 use crate::config::{Config, ConfigError};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -38,6 +41,12 @@ pub enum Purpose {
     Place,
     /// An admission from a waiting room.
     Admission,
+    /// Whose guesses are counted: an address does not become a key in clear.
+    Guesses,
+    /// A right password that waits for its second factor.
+    Challenge,
+    /// The secret of a second factor.
+    SecondFactor,
 }
 
 impl Purpose {
@@ -55,6 +64,9 @@ impl Purpose {
             Self::Lot => b"lot\0",
             Self::Place => b"place\0",
             Self::Admission => b"admission\0",
+            Self::Guesses => b"guesses\0",
+            Self::Challenge => b"challenge\0",
+            Self::SecondFactor => b"second-factor\0",
         }
     }
 }
@@ -96,6 +108,15 @@ impl Sealer {
         tag
     }
 
+    /// What [`Self::tag`] gives with each of the secrets in force, the present one first.
+    pub fn tags(&self, purpose: Purpose, data: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+        self.0.iter().map(move |key| {
+            let mut tag = [0; 32];
+            tag.copy_from_slice(Self::mac(key, purpose, data).as_ref());
+            tag
+        })
+    }
+
     /// Whether `tag` was made by [`Self::tag`] with any secret in force. Takes the same time for every wrong tag.
     #[must_use]
     pub fn knows(&self, purpose: Purpose, data: &[u8], tag: &[u8]) -> bool {
@@ -125,6 +146,44 @@ impl Sealer {
             return None;
         }
         serde_json::from_slice(&json).ok()
+    }
+
+    /// The key to what is locked: one block of HKDF-Expand (RFC 5869 §2.3) with the purpose as its info. The secrets are
+    /// random already, which is when §3.3 leaves out the first half.
+    fn key(key: &hmac::Key, purpose: Purpose) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, Self::mac(key, purpose, &[1]).as_ref()).ok().map(LessSafeKey::new)
+    }
+
+    /// Encrypts with the present secret, so that it can be read again only together with `context`.
+    ///
+    /// # Errors
+    /// `internal` when there is no randomness.
+    pub fn lock(&self, purpose: Purpose, context: &str, plain: &[u8]) -> crate::error::Result<String> {
+        let failed = || crate::error::Code::Internal.caused_by("it could not be encrypted");
+        let nonce = random::<NONCE_LEN>()?;
+        let mut bytes = plain.to_vec();
+        let key = Self::key(&self.0[0], purpose).ok_or_else(failed)?;
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(context.as_bytes()),
+            &mut bytes,
+        )
+        .map_err(|_| failed())?;
+        Ok(STANDARD.encode([nonce.as_slice(), &bytes].concat()))
+    }
+
+    /// What was locked under any secret in force, and whether that is the present one: if not, it is to be locked again.
+    #[must_use]
+    pub fn unlock(&self, purpose: Purpose, context: &str, locked: &str) -> Option<(Vec<u8>, bool)> {
+        let bytes = STANDARD.decode(locked).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
+        self.0.iter().enumerate().find_map(|(place, key)| {
+            let mut sealed = sealed.to_vec();
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let plain =
+                Self::key(key, purpose)?.open_in_place(nonce, Aad::from(context.as_bytes()), &mut sealed);
+            Some((plain.ok()?.to_vec(), place == 0))
+        })
     }
 }
 
@@ -174,6 +233,32 @@ mod tests {
         let token = sealer(&[1]).seal(Purpose::Guest, &1).unwrap();
         assert_eq!(sealer(&[2, 1]).open::<u32>(Purpose::Guest, &token), Some(1));
         assert_eq!(sealer(&[2]).open::<u32>(Purpose::Guest, &token), None);
+    }
+
+    #[test]
+    fn what_is_locked_is_read_with_its_secret_its_purpose_and_its_context_alone() {
+        let locked = sealer(&[1]).lock(Purpose::SecondFactor, "ada", b"hush").unwrap();
+        let unlock = |secrets: &[u8], purpose, context: &str, locked: &str| {
+            sealer(secrets).unlock(purpose, context, locked)
+        };
+        let plain = |present| Some((b"hush".to_vec(), present));
+        assert_eq!(unlock(&[1], Purpose::SecondFactor, "ada", &locked), plain(true));
+        assert_eq!(
+            unlock(&[2, 1], Purpose::SecondFactor, "ada", &locked),
+            plain(false),
+            "to be locked again"
+        );
+        assert_eq!(unlock(&[2], Purpose::SecondFactor, "ada", &locked), None);
+        assert_eq!(unlock(&[1], Purpose::SecondFactor, "eve", &locked), None);
+        assert_eq!(unlock(&[1], Purpose::Challenge, "ada", &locked), None);
+        assert_ne!(locked, sealer(&[1]).lock(Purpose::SecondFactor, "ada", b"hush").unwrap());
+        let mut bytes = STANDARD.decode(&locked).unwrap();
+        for place in 0..bytes.len() {
+            bytes[place] ^= 1;
+            assert_eq!(unlock(&[1], Purpose::SecondFactor, "ada", &STANDARD.encode(&bytes)), None, "{place}");
+            bytes[place] ^= 1;
+        }
+        assert_eq!(unlock(&[1], Purpose::SecondFactor, "ada", "AAAA"), None);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Tally {
     pub write_units: f64,
     /// Capacity units consumed by calls that read.
     pub read_units: f64,
+    /// Passwords hashed, which is the time that signing in takes.
+    pub passwords: u64,
 }
 
 /// Counts store calls and the capacity they consumed, by action.
@@ -82,6 +84,11 @@ impl Meter {
             tally.round_trips += 1;
             tally.read_units += units;
         });
+    }
+
+    /// One password hashed.
+    pub fn hashed(&self) {
+        self.with(action(), |tally| tally.passwords += 1);
     }
 
     /// The sums so far, by action.

@@ -50,6 +50,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::AccountCodeRequested { .. }
             | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
+            | Message::AccountChanged { .. }
             | Message::EventChanged { .. }
             | Message::InvoiceDue { .. }
             | Message::PaymentReminderDue { .. }

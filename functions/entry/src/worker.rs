@@ -27,6 +27,7 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             Message::AccountCodeRequested { .. }
             | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
+            | Message::AccountChanged { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
             | Message::StockMoved { .. }

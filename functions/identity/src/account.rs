@@ -1,21 +1,20 @@
 //! Signing up and proving the address. Every answer is the same whether the address has an account or not.
 
+use crate::mailed;
+use crate::owner::Owner;
 use crate::password::Password;
+use crate::second_factor;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth;
 use tessera::db::Put;
 use tessera::error::{Code, Result};
 use tessera::http::Input;
 use tessera::id::AccountId;
-use tessera::identity::store::{self, Address};
-use tessera::identity::{Account, CODE_MINUTES, MailedCode, State as AccountState};
-use tessera::message::{CodePurpose, Message};
-use tessera::sign::{Purpose, random};
+use tessera::identity::{Account, store};
+use tessera::message::CodePurpose;
 use tessera::text::{Email, Text};
 
 /// What a new account is made of.
@@ -35,53 +34,31 @@ pub struct CheckMail {
     status: &'static str,
 }
 
-const CHECK_MAIL: (StatusCode, Json<CheckMail>) =
+/// The answer of whatever goes on by mail.
+pub const CHECK_MAIL: (StatusCode, Json<CheckMail>) =
     (StatusCode::ACCEPTED, Json(CheckMail { status: "check_mail" }));
-
-fn code_hash(app: &App, account: AccountId, code: &str) -> String {
-    let tag = app.sealer.tag(Purpose::MailedCode, format!("{account}.{code}").as_bytes());
-    tag.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn fresh_code(app: &App, account: AccountId, now: Timestamp) -> Result<(String, MailedCode)> {
-    // 64 random bits modulo a million: the bias is below one in 10^13.
-    let code = format!("{:06}", u64::from_be_bytes(random::<8>()?) % 1_000_000);
-    let hash = code_hash(app, account, &code);
-    Ok((code, MailedCode { hash, expires: now + SignedDuration::from_mins(CODE_MINUTES), tries: 0 }))
-}
-
-fn told(account: &Account, code: String, purpose: CodePurpose) -> Message {
-    let (email, name) = (account.email.as_str().to_owned(), account.name.to_string());
-    Message::AccountCodeRequested { account: account.id, email, name, code, purpose }
-}
 
 /// Sign up: a code is mailed to the address. An address that has an account gets a hint instead; the answer is the same.
 #[utoipa::path(post, path = "/v1/accounts", tag = "identity", request_body = SignUp,
     responses((status = 202, description = "A mail is on its way", body = CheckMail)))]
 pub async fn sign_up(State(app): State<App>, input: Input<SignUp>) -> Result<(StatusCode, Json<CheckMail>)> {
     let (SignUp { email, password, name }, now) = (input.value, app.clock.now());
-    let password = password.hash().await?;
-    let claim = app.db.put_new(Address::new(&email, AccountId::new(now)), Vec::new(), now).await?.stored();
-    let id = claim.value.account;
-    let (code, mailed) = fresh_code(&app, id, now)?;
-    let new = Account {
-        id,
-        email,
-        name,
-        password,
-        state: AccountState::Unverified,
-        code: Some(mailed),
-        created: now,
-    };
-    let hello = told(&new, code.clone(), CodePurpose::Verify);
+    password.check(&email, name.as_str())?;
+    let password = password.hash(&app).await?;
+    let id = store::claim(&app.db, &email, AccountId::new(now), false, now).await?;
+    let mailed = mailed::fresh(now)?;
+    let new = Account::new(id, email.clone(), name, password, mailed.clone(), now);
+    let hello = mailed::code(&new, &email, CodePurpose::Verify, &mailed);
     if let Put::Existed(known) = app.db.put_new(new.clone(), vec![hello], now).await? {
         let again = app.db.change(known, now, |known| {
-            let Account { name, password, code: mailed, .. } = new.clone();
+            let Account { name, password, .. } = new.clone();
             // A proven account only sees its mail cause another mail; nothing else of it changes.
-            let mailed = mailed.ok_or(Code::Internal)?;
-            Ok(Some(match known.sign_up_again(name, password, mailed) {
-                Some(next) => (next.clone(), vec![told(&next, code.clone(), CodePurpose::Verify)]),
-                None => (known.clone(), vec![told(known, String::new(), CodePurpose::AlreadyRegistered)]),
+            Ok(Some(match known.sign_up_again(name, password, mailed.clone()) {
+                Some(next) => {
+                    let mail = mailed::code(&next, &next.email, CodePurpose::Verify, &mailed);
+                    (next, vec![mail])
+                }
+                None => (known.clone(), vec![mailed::hint(known, CodePurpose::AlreadyRegistered)]),
             }))
         });
         again.await?;
@@ -93,7 +70,8 @@ pub async fn sign_up(State(app): State<App>, input: Input<SignUp>) -> Result<(St
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForAddress {
-    email: Email,
+    /// Which.
+    pub email: Email,
 }
 
 /// Ask for a new code.
@@ -104,14 +82,15 @@ pub async fn new_code(
     input: Input<ForAddress>,
 ) -> Result<(StatusCode, Json<CheckMail>)> {
     let now = app.clock.now();
+    let mailed = mailed::fresh(now)?;
     if let Some(account) = store::account_of(&app.db, &input.value.email).await? {
-        let (code, mailed) = fresh_code(&app, account.value.id, now)?;
         let change = app.db.change(account, now, |account| {
             if account.is_active() {
                 return Ok(None);
             }
             let next = Account { code: Some(mailed.clone()), ..account.clone() };
-            Ok(Some((next.clone(), vec![told(&next, code.clone(), CodePurpose::Verify)])))
+            let mail = mailed::code(&next, &next.email, CodePurpose::Verify, &mailed);
+            Ok(Some((next, vec![mail])))
         });
         change.await?;
     }
@@ -137,7 +116,7 @@ pub async fn verify(State(app): State<App>, input: Input<Proof>) -> Result<Statu
     let account = store::account_of(&app.db, &email).await?.ok_or(Code::CodeWrong)?;
     let mut proven = false;
     let change = app.db.change(account, now, |account| {
-        let tried = account.try_code(|hash| hash == code_hash(&app, account.id, &code), now)?;
+        let tried = account.try_code(mailed::typed(&app, account.id, CodePurpose::Verify, &code), now)?;
         proven = tried.proven;
         Ok(Some((tried.account, Vec::new())))
     });
@@ -154,12 +133,14 @@ pub struct Me {
     email: Email,
     /// The name.
     name: Text<1, 120>,
+    /// What is asked for besides the password.
+    second_factor: second_factor::View,
 }
 
 /// Who am I.
 #[utoipa::path(get, path = "/v1/me", tag = "identity", security(("bearer" = [])),
     responses((status = 200, description = "The caller's account", body = Me)))]
-pub async fn me(State(app): State<App>, caller: auth::Account) -> Result<Json<Me>> {
-    let Account { id, email, name, .. } = store::account(&app.db, caller.id).await?.value;
-    Ok(Json(Me { id, email, name }))
+pub async fn me(owner: Owner) -> Json<Me> {
+    let Account { id, email, name, second_factor, .. } = owner.account.value;
+    Json(Me { id, email, name, second_factor: (&second_factor).into() })
 }

@@ -208,7 +208,7 @@ pub struct Inviting {
 }
 
 async fn to_me(app: &App, caller: Account) -> Result<Vec<Stored<Invitation>>> {
-    let account = store::account(&app.db, caller.id).await?.value;
+    let account = store::live_session(&app.db, caller, app.clock.now()).await?.0.value;
     // Nobody signs in before the address is proven; this asks again because so much hangs on it.
     if account.is_active() { store::invitations_to(&app.db, &account.email).await } else { Ok(Vec::new()) }
 }

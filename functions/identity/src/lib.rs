@@ -3,7 +3,10 @@
 //! | file | use cases |
 //! |---|---|
 //! | [`account`] | sign up, prove the address, ask for a new code, who am I |
-//! | [`session`] | sign in, refresh, list, sign out |
+//! | [`session`] | sign in, refresh, list, sign out here, there, everywhere else |
+//! | [`second_factor`] | switch it on and off, sign in with it |
+//! | [`reset`] | a new password by mail |
+//! | [`credential`], [`address`] | another password, another address |
 //! | [`organisation`] | found, list, members and their roles |
 //! | [`team`] | members with roles in common |
 //! | [`invitation`] | invite by address, accept, decline |
@@ -13,16 +16,26 @@
 //! | [`device`] | scanners and tills, paired by code |
 //! | [`token`] | making access and refresh tokens, the published keys |
 //! | [`password`] | argon2id |
+//! | [`guess`] | how often somebody may try |
+//! | [`owner`] | who is signed in, and still is |
+//! | [`mailed`] | what is told by mail |
 //!
 //! Rules and the kept form are in [`tessera::identity`].
 
 pub mod account;
 pub mod audit;
+pub mod address;
+pub mod credential;
 pub mod device;
+pub mod guess;
 pub mod invitation;
 pub mod key;
+pub mod mailed;
 pub mod organisation;
+pub mod owner;
 pub mod password;
+pub mod reset;
+pub mod second_factor;
 pub mod session;
 pub mod team;
 pub mod token;
@@ -44,7 +57,16 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(account::verify))
         .routes(routes!(account::new_code))
         .routes(routes!(account::me))
-        .routes(routes!(session::list, session::sign_in))
+        .routes(routes!(reset::ask))
+        .routes(routes!(reset::confirm))
+        .routes(routes!(credential::change))
+        .routes(routes!(address::ask))
+        .routes(routes!(address::confirm))
+        .routes(routes!(second_factor::enrol))
+        .routes(routes!(second_factor::confirm))
+        .routes(routes!(second_factor::switch_off))
+        .routes(routes!(session::list, session::sign_in, session::sign_out_elsewhere))
+        .routes(routes!(second_factor::sign_in))
         .routes(routes!(session::refresh))
         .routes(routes!(session::sign_out_here))
         .routes(routes!(session::sign_out))

@@ -1,5 +1,6 @@
 //! Organisations and who may do what in them.
 
+use crate::owner::Owner as Account;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,7 +8,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::auth::{Account, Actor, Agent};
+use tessera::auth::{Actor, Agent};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{AccountId, OrganisationId, TeamId};

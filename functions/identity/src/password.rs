@@ -1,13 +1,17 @@
-//! Passwords: argon2id with m=19456 KiB, t=2, p=1, the first choice of the OWASP Password Storage Cheat Sheet.
+//! Passwords: argon2id with m=19456 KiB, t=2, p=1, the first choice of the OWASP Password Storage Cheat Sheet. Which ones
+//! are taken is in [`tessera::identity::password`].
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::Deserialize;
 use std::sync::LazyLock;
-use tessera::error::{Code, Result};
+use tessera::app::App;
+use tessera::error::{Code, Refusal, Result};
+use tessera::identity::password;
+use tessera::text::Email;
 
-/// A password as typed: 8 to 128 characters, no composition rules (NIST SP 800-63B §3.1.1.2), never shown.
+/// A password as typed, in its normal form: 8 to 128 characters, no composition rules, never shown.
 #[derive(Clone)]
 pub struct Password(String);
 
@@ -19,10 +23,11 @@ impl std::fmt::Debug for Password {
 
 impl<'de> Deserialize<'de> for Password {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.chars().count() {
-            8..=128 => Ok(Self(text)),
-            _ => Err(serde::de::Error::custom("must have 8 to 128 characters")),
+        let text = password::normal(&String::deserialize(deserializer)?);
+        if password::fits(&text) {
+            Ok(Self(text))
+        } else {
+            Err(serde::de::Error::custom("must have 8 to 128 characters"))
         }
     }
 }
@@ -32,8 +37,8 @@ impl utoipa::PartialSchema for Password {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
             .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Password)))
-            .min_length(Some(8))
-            .max_length(Some(128))
+            .min_length(Some(password::SHORTEST))
+            .max_length(Some(password::LONGEST))
             .write_only(true)
             .into()
     }
@@ -51,11 +56,38 @@ static NOBODY: LazyLock<String> =
     LazyLock::new(|| hasher().hash_password(b"nobody").map(|hash| hash.to_string()).unwrap_or_default());
 
 impl Password {
+    /// Refuses what is guessed first. It needs nothing that is stored: the answer says nothing about who has an account.
+    ///
+    /// # Errors
+    /// `invalid_input` at `/password`.
+    pub fn check(&self, email: &Email, name: &str) -> Result<()> {
+        match password::fault(&self.0, email.as_str(), name) {
+            Some(sentence) => Err(Refusal::invalid("/password", sentence)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a hash was made with weaker parameters than today's: the next right password is the occasion to make it anew.
+    #[must_use]
+    pub fn is_outdated(hash: &str) -> bool {
+        let of = |name| PasswordHash::new(hash).ok().and_then(|hash| hash.params.get_decimal(name));
+        let today = hasher();
+        let today = today.params();
+        [("m", today.m_cost()), ("t", today.t_cost()), ("p", today.p_cost())]
+            .into_iter()
+            .any(|(name, wanted)| of(name).is_none_or(|had| had < wanted))
+    }
+
     /// Hashes with a random salt, off the async threads: it takes about 20 ms.
     ///
     /// # Errors
     /// `internal` when there is no randomness.
-    pub async fn hash(self) -> Result<String> {
+    pub async fn hash(self, app: &App) -> Result<String> {
+        counted(app);
+        self.hashed().await
+    }
+
+    async fn hashed(self) -> Result<String> {
         let hash = tokio::task::spawn_blocking(move || {
             hasher().hash_password(self.0.as_bytes()).map(|hash| hash.to_string())
         });
@@ -68,7 +100,12 @@ impl Password {
     ///
     /// # Errors
     /// `internal` when the worker thread died.
-    pub async fn matches(self, hash: Option<String>) -> Result<bool> {
+    pub async fn matches(self, app: &App, hash: Option<String>) -> Result<bool> {
+        counted(app);
+        self.compared(hash).await
+    }
+
+    async fn compared(self, hash: Option<String>) -> Result<bool> {
         let check = tokio::task::spawn_blocking(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| NOBODY.clone());
@@ -80,16 +117,37 @@ impl Password {
     }
 }
 
+/// How often the work is done is what an answer's time says: a test counts it.
+fn counted(app: &App) {
+    if let Some(meter) = &app.meter {
+        meter.hashed();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_hash_of_weaker_parameters_is_made_anew() {
+        let hash = |params: &str| format!("$argon2id$v=19${params}$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA");
+        for (params, outdated) in [
+            ("m=19456,t=2,p=1", false),
+            ("m=65536,t=3,p=1", false),
+            ("m=12288,t=3,p=1", true),
+            ("m=19456,t=1,p=1", true),
+        ] {
+            assert_eq!(Password::is_outdated(&hash(params)), outdated, "{params}");
+        }
+        assert!(Password::is_outdated("what nobody understands"));
+    }
+
     #[tokio::test]
     async fn the_right_password_matches_and_nobody_has_one() {
-        let hash = Password("correct horse".into()).hash().await.unwrap();
+        let hash = Password("correct horse".into()).hashed().await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(Password("correct horse".into()).matches(Some(hash.clone())).await.unwrap());
-        assert!(!Password("wrong horse".into()).matches(Some(hash)).await.unwrap());
-        assert!(!Password("nobody".into()).matches(None).await.unwrap());
+        assert!(Password("correct horse".into()).compared(Some(hash.clone())).await.unwrap());
+        assert!(!Password("wrong horse".into()).compared(Some(hash)).await.unwrap());
+        assert!(!Password("nobody".into()).compared(None).await.unwrap());
     }
 }

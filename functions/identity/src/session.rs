@@ -1,6 +1,9 @@
 //! Sessions: one per device, refreshed by rotation, listed and ended by their owner.
 
+use crate::guess;
+use crate::owner::Owner;
 use crate::password::Password;
+use crate::second_factor::Challenge;
 use crate::token::{Issuer, Presented, Tokens};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,12 +12,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tessera::app::App;
-use tessera::auth::Account;
 use tessera::db::{Replace, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{Input, Path};
 use tessera::id::SessionId;
-use tessera::identity::{Refresh, Session, store};
+use tessera::identity::{Account, Refresh, Session, store};
 use tessera::sign::random;
 use tessera::text::{Email, Text};
 
@@ -27,9 +29,13 @@ pub struct SignIn {
     /// What the device calls itself; taken from User-Agent if nothing is said.
     #[serde(default)]
     device: Option<Text<1, 200>>,
+    /// A refresh token that this device had, however old: its tries are counted apart from those of others.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    known_device: Option<String>,
 }
 
-/// Sign in. Unknown, unverified and wrong answer alike, after the same work.
+/// Sign in. Unknown, unverified and wrong answer alike, after the same work; so does every address after too many tries.
 #[utoipa::path(post, path = "/v1/sessions", tag = "identity", request_body = SignIn,
     responses((status = 201, description = "Signed in", body = Tokens)))]
 pub async fn sign_in(
@@ -38,31 +44,71 @@ pub async fn sign_in(
     headers: HeaderMap,
     input: Input<SignIn>,
 ) -> Result<(StatusCode, Json<Tokens>)> {
-    let (SignIn { email, password, device }, now) = (input.value, app.clock.now());
-    let account = store::account_of(&app.db, &email)
-        .await?
-        .map(|account| account.value)
-        .filter(|account| account.is_active());
-    let right = password.matches(account.as_ref().map(|account| account.password.clone())).await?;
+    let (SignIn { email, password, device, known_device }, now) = (input.value, app.clock.now());
+    let account = store::account_of(&app.db, &email).await?;
+    let known = account.as_ref().map(|account| &account.value);
+    let at = guess::at_sign_in(&app, &email, known, known_device.as_deref()).await?;
+    let counted = guess::count(&app, &at, now).await;
+    // Whatever it is that keeps somebody out, the work is done, and done once.
+    let account = account.filter(|account| account.value.is_active() && counted.is_ok());
+    let hash = account.as_ref().map(|account| account.value.password.clone());
+    let right = password.clone().matches(&app, hash).await?;
+    let counted = counted?;
     let account = account.filter(|_| right).ok_or(Code::SignInFailed)?;
-    let agent = || {
-        headers
-            .get(header::USER_AGENT)
-            .and_then(|agent| agent.to_str().ok())
-            .map(|agent| agent.chars().take(200).collect())
+    guess::right(&app, counted, now).await?;
+    let account = up_to_date(&app, account, password, now).await?;
+    let agent = || headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let device = device.map(|device| device.to_string());
+    let device =
+        device.or_else(|| agent().map(|agent| agent.chars().take(200).collect())).unwrap_or_default();
+    if account.second_factor.is_on() {
+        return Challenge::refuse(&app, &account, device, now);
+    }
+    begin(&app, &issuer, &account, device, now).await
+}
+
+/// The account with its password hashed as it would be today.
+async fn up_to_date(
+    app: &App,
+    account: Stored<Account>,
+    password: Password,
+    now: Timestamp,
+) -> Result<Account> {
+    let old = account.value.password.clone();
+    if !Password::is_outdated(&old) {
+        return Ok(account.value);
+    }
+    let hash = password.hash(app).await?;
+    let renew = |known: &Account| {
+        Ok((known.password == old).then(|| Account { password: hash.clone(), ..known.clone() }))
     };
+    Ok(app.db.amend(account, now, renew).await?.value)
+}
+
+/// Begins a session on a device.
+///
+/// # Errors
+/// The store's own.
+pub async fn begin(
+    app: &App,
+    issuer: &Issuer,
+    account: &Account,
+    device: String,
+    now: Timestamp,
+) -> Result<(StatusCode, Json<Tokens>)> {
     let session = Session {
         id: SessionId::new(now),
         account: account.id,
-        device: device.map(|device| device.to_string()).or_else(agent).unwrap_or_default(),
+        device,
         salt: random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect(),
         generation: 1,
         rotated: now,
         created: now,
         ended: None,
+        era: account.era,
     };
     let session = app.db.put_new(session, Vec::new(), now).await?.stored().value;
-    Ok((StatusCode::CREATED, Json(issuer.tokens(&app, &session, now)?)))
+    Ok((StatusCode::CREATED, Json(issuer.tokens(app, &session, now)?)))
 }
 
 /// A refresh token.
@@ -85,6 +131,10 @@ pub async fn refresh(
     let presented = Presented::parse(&input.value.refresh_token)?;
     let session = store::session(&app.db, presented.session).await?.ok_or(Code::SessionEnded)?;
     if !presented.is_genuine(&app, &session.value) {
+        return Code::SessionEnded.refuse();
+    }
+    let account = store::account(&app.db, session.value.account).await?;
+    if !session.value.is_live(&account.value, now) {
         return Code::SessionEnded.refuse();
     }
     let session = rotate(&app, session, presented.generation, now).await?;
@@ -139,41 +189,53 @@ pub struct Sessions {
 /// List my sessions.
 #[utoipa::path(get, path = "/v1/sessions", tag = "identity", security(("bearer" = [])),
     responses((status = 200, description = "The sessions that have not ended", body = Sessions)))]
-pub async fn list(State(app): State<App>, caller: Account) -> Result<Json<Sessions>> {
+pub async fn list(State(app): State<App>, owner: Owner) -> Result<Json<Sessions>> {
     let now = app.clock.now();
-    let sessions = store::sessions(&app.db, caller.id).await?;
-    let live = sessions.into_iter().map(|session| session.value).filter(|session| !session.is_over(now));
+    let sessions = store::sessions(&app.db, owner.id).await?;
+    let live = sessions.into_iter().map(|session| session.value);
+    let live = live.filter(|session| session.is_live(&owner.account.value, now));
     let view = |session: Session| View {
         id: session.id,
         device: session.device,
         created: session.created,
         renewed: session.rotated,
-        current: session.id == caller.session,
+        current: session.id == owner.session.value.id,
     };
     Ok(Json(Sessions { items: live.map(view).collect() }))
 }
 
-/// Sign out this device. Its access token stays good for at most 15 minutes.
+/// Sign out everywhere else: every session ends but the one that asks.
+#[utoipa::path(delete, path = "/v1/sessions", tag = "identity", security(("bearer" = [])),
+    responses((status = 204, description = "Signed out")))]
+pub async fn sign_out_elsewhere(State(app): State<App>, owner: Owner) -> Result<StatusCode> {
+    let (now, here) = (app.clock.now(), &owner.session.value);
+    let rule = |account: &Account| {
+        if !here.is_live(account, now) {
+            return Code::SessionEnded.refuse();
+        }
+        Ok(Some(account.clone().in_new_era(Some(here.id))))
+    };
+    app.db.amend(owner.account.clone(), now, rule).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sign out this device.
 #[utoipa::path(delete, path = "/v1/sessions/current", tag = "identity", security(("bearer" = [])),
     responses((status = 204, description = "Signed out")))]
-pub async fn sign_out_here(State(app): State<App>, caller: Account) -> Result<StatusCode> {
-    end(&app, caller, caller.session).await
+pub async fn sign_out_here(State(app): State<App>, owner: Owner) -> Result<StatusCode> {
+    end(&app, &owner, owner.session.value.id).await
 }
 
 /// Sign out one of my devices.
 #[utoipa::path(delete, path = "/v1/sessions/{id}", tag = "identity", security(("bearer" = [])),
     params(("id" = SessionId, Path, description = "The session")), responses((status = 204, description = "Signed out")))]
-pub async fn sign_out(
-    State(app): State<App>,
-    caller: Account,
-    Path(id): Path<SessionId>,
-) -> Result<StatusCode> {
-    end(&app, caller, id).await
+pub async fn sign_out(State(app): State<App>, owner: Owner, Path(id): Path<SessionId>) -> Result<StatusCode> {
+    end(&app, &owner, id).await
 }
 
-async fn end(app: &App, caller: Account, id: SessionId) -> Result<StatusCode> {
+async fn end(app: &App, owner: &Owner, id: SessionId) -> Result<StatusCode> {
     let now = app.clock.now();
-    let session = store::session(&app.db, id).await?.filter(|session| session.value.account == caller.id);
+    let session = store::session(&app.db, id).await?.filter(|session| session.value.account == owner.id);
     let session = session.ok_or(Code::NotFound)?;
     app.db.amend(session, now, |session| Ok(session.sign_out(now))).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -3,11 +3,13 @@
 //! | file | what |
 //! |---|---|
 //! | [`worker`] | which message leads to which mail to whom |
+//! | [`account`] | mails about an account itself |
 //! | [`mail`] | one mail: rendered, sent, remembered |
 //!
 //! Templates are in `templates/`, one per kind of mail, plain text first and HTML beside it. Rules and the kept form
 //! are in [`tessera::notification`].
 
+pub mod account;
 pub mod mail;
 pub mod worker;
 

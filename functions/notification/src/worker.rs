@@ -1,5 +1,6 @@
 //! Which message leads to which mail to whom.
 
+use crate::account::{self, Recipient, Told};
 use crate::mail::{Attachment, Letter, Post};
 use futures_util::future::{BoxFuture, try_join_all};
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use tessera::catalogue::Details;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
 use tessera::id::{ApplicationId, BookingId, EventId, InvoiceId, MailId, OrderId, PaymentId, WaiterId};
-use tessera::message::{CodePurpose, Envelope, Message};
+use tessera::message::{Envelope, Message};
 use tessera::money::Money;
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
@@ -31,13 +32,13 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
     Box::pin(async move {
         let id = mail_id(&envelope.id.to_string());
         match &envelope.message {
-            Message::AccountCodeRequested { email, name, code, purpose, .. } => {
-                let kind = match purpose {
-                    CodePurpose::Verify => Kind::Verify,
-                    CodePurpose::AlreadyRegistered => Kind::AlreadyRegistered,
-                };
-                let values = context! { name, code, minutes => tessera::identity::CODE_MINUTES };
-                post.send(app, Letter { id, kind, to: email, name, values, attachments: Vec::new() }).await
+            Message::AccountCodeRequested { account, email, name, code, purpose, salt } => {
+                let (to, told) =
+                    (Recipient { account: *account, email, name }, Told { code, salt: salt.as_deref() });
+                account::code_requested(app, post, id, to, *purpose, told).await
+            }
+            Message::AccountChanged { account, email, name, change } => {
+                account::changed(app, post, id, Recipient { account: *account, email, name }, *change).await
             }
             Message::InvitationMade { email, organisation, by, .. } => {
                 let values =

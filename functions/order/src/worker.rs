@@ -65,6 +65,7 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::AccountCodeRequested { .. }
             | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
+            | Message::AccountChanged { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentPromised { .. }
             | Message::PaymentReceived { .. }

@@ -1,26 +1,12 @@
 //! Accounts: an address, how it is proven, and what its owner signs in with.
 
+use super::code::{Guess, MailedCode};
+use super::second_factor::SecondFactor;
 use crate::error::{Code, Result};
-use crate::id::AccountId;
+use crate::id::{AccountId, SessionId};
 use crate::text::{Email, Text};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// How long a mailed code is good for.
-pub const CODE_MINUTES: i64 = 15;
-/// How many wrong tries a mailed code survives.
-pub const CODE_TRIES: u8 = 5;
-
-/// A code sent by mail.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct MailedCode {
-    /// Keyed hash of the code, hexadecimal.
-    pub hash: String,
-    /// Until when.
-    pub expires: Timestamp,
-    /// Wrong tries so far.
-    pub tries: u8,
-}
 
 /// Whether the address has been proven.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,6 +19,15 @@ pub enum State {
         /// When the code came back.
         at: Timestamp,
     },
+}
+
+/// Another address that its owner wants, until the code comes back that was sent there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Moving {
+    /// Where to.
+    pub email: Email,
+    /// What was sent there.
+    pub code: MailedCode,
 }
 
 /// A person with an e-mail address and a password.
@@ -48,10 +43,25 @@ pub struct Account {
     pub password: String,
     /// Whether the address has been proven.
     pub state: State,
-    /// The code that is under way.
+    /// The code that is under way to prove it.
     pub code: Option<MailedCode>,
     /// When it was first stored.
     pub created: Timestamp,
+    /// The code that is under way for a new password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<MailedCode>,
+    /// The address it is about to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
+    /// What is asked for besides the password.
+    #[serde(default)]
+    pub second_factor: SecondFactor,
+    /// Grows when sessions must end: those of an earlier era have ended, all of them by one write.
+    #[serde(default)]
+    pub era: u32,
+    /// The session that went on when the era began: the one in which it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spared: Option<SessionId>,
 }
 
 /// What came of a try with a mailed code: the account to store, and whether the code was right.
@@ -59,11 +69,37 @@ pub struct Account {
 pub struct Tried {
     /// What is to be stored.
     pub account: Account,
-    /// Whether the address is proven now.
+    /// Whether the code was right.
     pub proven: bool,
 }
 
 impl Account {
+    /// An account whose address waits for its code.
+    #[must_use]
+    pub const fn new(
+        id: AccountId,
+        email: Email,
+        name: Text<1, 120>,
+        password: String,
+        code: MailedCode,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            email,
+            name,
+            password,
+            state: State::Unverified,
+            code: Some(code),
+            created: now,
+            reset: None,
+            moving: None,
+            second_factor: SecondFactor::Off,
+            era: 0,
+            spared: None,
+        }
+    }
+
     /// Signs up: an unproven address takes the newest name, password and code, because only the one who receives the
     /// code can prove it. `None` if the address is proven already: the password of a proven account never changes here.
     #[must_use]
@@ -74,22 +110,93 @@ impl Account {
         }
     }
 
-    /// Tries a code by its hash.
+    /// Tries the code that proves the address.
     ///
     /// # Errors
     /// `code_wrong` when there is no code under way, it has expired, or it was tried too often.
-    pub fn try_code(&self, matches: impl FnOnce(&str) -> bool, now: Timestamp) -> Result<Tried> {
-        let code = self
-            .code
-            .as_ref()
-            .filter(|code| code.expires > now && code.tries < CODE_TRIES)
-            .ok_or(Code::CodeWrong)?;
-        if matches(&code.hash) {
-            let account = Self { state: State::Active { at: now }, code: None, ..self.clone() };
-            return Ok(Tried { account, proven: true });
+    pub fn try_code(&self, guess: impl FnOnce(&str) -> Guess, now: Timestamp) -> Result<Tried> {
+        match self.code.as_ref().ok_or(Code::CodeWrong)?.tried(guess, now)? {
+            None => {
+                let account = Self { state: State::Active { at: now }, code: None, ..self.clone() };
+                Ok(Tried { account, proven: true })
+            }
+            code => Ok(Tried { account: Self { code, ..self.clone() }, proven: false }),
         }
-        let code = MailedCode { tries: code.tries + 1, ..code.clone() };
-        Ok(Tried { account: Self { code: Some(code), ..self.clone() }, proven: false })
+    }
+
+    /// Its owner forgot the password: the code to mail is in `reset` then. One that was mailed a moment ago stays good.
+    /// `None` for an address that was never proven: signing up again is the way.
+    #[must_use]
+    pub fn forgot(&self, code: MailedCode, now: Timestamp) -> Option<Self> {
+        match self.state {
+            State::Unverified => None,
+            State::Active { .. } => {
+                let code = self.reset.clone().filter(|code| code.is_fresh(now)).unwrap_or(code);
+                Some(Self { reset: Some(code), ..self.clone() })
+            }
+        }
+    }
+
+    /// Tries the code that was mailed for a new password. If it is right, the password is the new one and every session
+    /// has ended; a second factor is asked for as before.
+    ///
+    /// # Errors
+    /// `code_wrong` when there is no code under way, it has expired, or it was tried too often.
+    pub fn try_reset(
+        &self,
+        guess: impl FnOnce(&str) -> Guess,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<Tried> {
+        match self.reset.as_ref().ok_or(Code::CodeWrong)?.tried(guess, now)? {
+            None => Ok(Tried { account: self.with_password(password, None), proven: true }),
+            reset => Ok(Tried { account: Self { reset, ..self.clone() }, proven: false }),
+        }
+    }
+
+    /// Has another password: every session but `spared` has ended, and a code that was mailed for a new one is void.
+    #[must_use]
+    pub fn with_password(&self, password: &str, spared: Option<SessionId>) -> Self {
+        Self { password: password.to_owned(), reset: None, ..self.clone() }.in_new_era(spared)
+    }
+
+    /// Every session has ended but this one.
+    #[must_use]
+    pub fn in_new_era(self, spared: Option<SessionId>) -> Self {
+        Self { era: self.era + 1, spared, ..self }
+    }
+
+    /// Its owner wants another address. A code that went to the same one a moment ago stays good.
+    #[must_use]
+    pub fn move_to(&self, email: &Email, code: MailedCode, now: Timestamp) -> Self {
+        let known = self.moving.as_ref().filter(|known| known.email == *email && known.code.is_fresh(now));
+        let moving = known.cloned().unwrap_or_else(|| Moving { email: email.clone(), code });
+        Self { moving: Some(moving), ..self.clone() }
+    }
+
+    /// Tries the code that went to the other address. If it is right, that is the address; what was mailed to the old one
+    /// is void.
+    ///
+    /// # Errors
+    /// `code_wrong` when there is no code under way, it has expired, or it was tried too often.
+    pub fn try_move(&self, guess: impl FnOnce(&str) -> Guess, now: Timestamp) -> Result<Tried> {
+        let Moving { email, code } = self.moving.clone().ok_or(Code::CodeWrong)?;
+        match code.tried(guess, now)? {
+            None => {
+                let account = Self { email, moving: None, reset: None, code: None, ..self.clone() };
+                Ok(Tried { account, proven: true })
+            }
+            Some(code) => {
+                let moving = Some(Moving { email, code });
+                Ok(Tried { account: Self { moving, ..self.clone() }, proven: false })
+            }
+        }
+    }
+
+    /// Whether this is its address.
+    #[must_use]
+    pub fn has(&self, email: &Email) -> bool {
+        self.email.normal() == email.normal()
     }
 
     /// Whether it may sign in.
@@ -110,47 +217,86 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn code(tries: u8) -> MailedCode {
-        MailedCode { hash: "h".into(), expires: at(900), tries }
+    fn code(salt: u8) -> MailedCode {
+        MailedCode::new([salt; 16], at(0))
     }
 
-    fn account(state: State, code: Option<MailedCode>) -> Account {
+    fn name() -> Text<1, 120> {
+        Text::parse("Ada").unwrap()
+    }
+
+    fn account(state: State) -> Account {
+        let email = "ada@example.org".parse().unwrap();
         Account {
-            id: AccountId::derive(&["a"]),
-            email: "ada@example.org".parse().unwrap(),
-            name: Text::parse("Ada").unwrap(),
-            password: "old".into(),
             state,
-            code,
-            created: at(0),
+            ..Account::new(AccountId::derive(&["a"]), email, name(), "old".into(), code(1), at(0))
         }
     }
 
+    const ACTIVE: State = State::Active { at: Timestamp::UNIX_EPOCH };
+
     #[test]
-    fn signing_up_again_replaces_what_is_unproven_and_never_what_is_proven() {
-        let name = || Text::parse("Eve").unwrap();
-        let again =
-            account(State::Unverified, Some(code(4))).sign_up_again(name(), "new".into(), code(0)).unwrap();
-        assert_eq!((again.password.as_str(), again.code), ("new", Some(code(0))));
-        assert_eq!(
-            account(State::Active { at: at(0) }, None).sign_up_again(name(), "new".into(), code(0)),
-            None
-        );
+    fn signing_up_over_a_proven_address_changes_nothing() {
+        let next = account(State::Unverified).sign_up_again(name(), "new".into(), code(2)).unwrap();
+        assert_eq!((next.password.as_str(), next.code), ("new", Some(code(2))));
+        assert_eq!(account(ACTIVE).sign_up_again(name(), "new".into(), code(2)), None);
     }
 
     #[test]
-    fn a_code_works_once_in_time_and_not_after_five_wrong_tries() {
-        let waiting = account(State::Unverified, Some(code(0)));
-        let right = waiting.try_code(|hash| hash == "h", at(899)).unwrap();
+    fn a_code_proves_the_address_once() {
+        let right = account(State::Unverified).try_code(|_| Guess::Right, at(1)).unwrap();
         assert!(right.proven && right.account.is_active() && right.account.code.is_none());
-        assert_eq!(right.account.try_code(|_| true, at(1)).unwrap_err(), Code::CodeWrong, "used up");
-        assert_eq!(waiting.try_code(|_| true, at(900)).unwrap_err(), Code::CodeWrong, "expired");
-        let mut current = waiting;
-        for _ in 0..CODE_TRIES {
-            let tried = current.try_code(|_| false, at(1)).unwrap();
-            assert!(!tried.proven);
-            current = tried.account;
-        }
-        assert_eq!(current.try_code(|_| true, at(1)).unwrap_err(), Code::CodeWrong, "even the right one");
+        assert_eq!(right.account.try_code(|_| Guess::Right, at(1)).unwrap_err(), Code::CodeWrong, "used up");
+        let wrong = account(State::Unverified).try_code(|_| Guess::Wrong, at(1)).unwrap();
+        assert!(!wrong.proven && !wrong.account.is_active());
+        assert_eq!(wrong.account.code.unwrap().tries, 1);
+    }
+
+    /// Every state × what is asked for.
+    #[test]
+    fn only_a_proven_address_is_mailed_a_code_for_a_new_password() {
+        assert_eq!(account(State::Unverified).forgot(code(2), at(0)), None);
+        let asked = account(ACTIVE).forgot(code(2), at(0)).unwrap();
+        assert_eq!(asked.reset, Some(code(2)));
+        let again = asked.forgot(code(3), at(599)).unwrap();
+        assert_eq!(again.reset, Some(code(2)), "the one that has arrived stays good");
+        assert_eq!(asked.forgot(code(3), at(600)).unwrap().reset, Some(code(3)), "not for ever");
+        assert_eq!(account(ACTIVE).try_reset(|_| Guess::Right, "new", at(1)).unwrap_err(), Code::CodeWrong);
+    }
+
+    #[test]
+    fn a_new_password_ends_every_session_and_every_other_code_for_one() {
+        let asked = account(ACTIVE).forgot(code(2), at(0)).unwrap();
+        let wrong = asked.try_reset(|_| Guess::Wrong, "new", at(1)).unwrap();
+        assert_eq!((wrong.account.password.as_str(), wrong.account.era, wrong.proven), ("old", 0, false));
+        let right = asked.try_reset(|_| Guess::Right, "new", at(1)).unwrap().account;
+        assert_eq!((right.password.as_str(), right.era, right.spared, right.reset), ("new", 1, None, None));
+        let mine = SessionId::derive(&["mine"]);
+        let changed = asked.with_password("new", Some(mine));
+        assert_eq!((changed.era, changed.spared, changed.reset), (1, Some(mine), None));
+    }
+
+    #[test]
+    fn the_address_changes_when_the_code_comes_back_and_what_went_to_the_old_one_is_void() {
+        let to: Email = "ada@example.net".parse().unwrap();
+        let asked = account(ACTIVE).forgot(code(2), at(0)).unwrap().move_to(&to, code(3), at(0));
+        assert!(!asked.has(&to));
+        assert_eq!(
+            asked.move_to(&to, code(4), at(1)).moving,
+            asked.moving,
+            "the one that has arrived stays good"
+        );
+        let other: Email = "eve@example.net".parse().unwrap();
+        assert_eq!(
+            asked.move_to(&other, code(4), at(1)).moving.unwrap().code,
+            code(4),
+            "for that address alone"
+        );
+        let wrong = asked.try_move(|_| Guess::Wrong, at(1)).unwrap();
+        assert_eq!((wrong.proven, wrong.account.moving.unwrap().code.tries), (false, 1));
+        let right = asked.try_move(|_| Guess::Right, at(1)).unwrap().account;
+        assert!(right.has(&"ADA@example.net".parse().unwrap()));
+        assert_eq!((&right.moving, &right.reset, right.era), (&None, &None, 0));
+        assert_eq!(right.try_move(|_| Guess::Right, at(1)).unwrap_err(), Code::CodeWrong);
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`account`] | an address, how it is proven, the password |
+//! | [`account`] | an address, how it is proven, what its owner signs in with |
+//! | [`code`] | codes that come by mail |
+//! | [`password`] | which passwords are taken |
+//! | [`tries`] | guesses, and how long the next one waits |
+//! | [`second_factor`] | codes by the minute, codes on paper |
 //! | [`session`] | a sign-in on one device, its tokens |
 //! | [`rights`] | organisations, members, teams, roles, and what they allow |
 //! | [`invitation`] | a place in an organisation that is offered to an address |
@@ -14,14 +18,21 @@
 
 pub mod account;
 pub mod audit;
+pub mod code;
 pub mod invitation;
+pub mod password;
 pub mod rights;
+pub mod second_factor;
 pub mod session;
 pub mod store;
 pub mod thing;
+pub mod tries;
 
-pub use account::{Account, CODE_MINUTES, CODE_TRIES, MailedCode, State};
+pub use account::{Account, Moving, State, Tried};
+pub use code::{CODE_MINUTES, CODE_TRIES, Guess, MailedCode};
 pub use invitation::Invitation;
 pub use rights::{Action, Grant, Member, Organisation, Resource, Rights, Role, Team};
+pub use second_factor::SecondFactor;
 pub use session::{ACCESS_SECONDS, Ending, GRACE_SECONDS, Refresh, SESSION_DAYS, Session};
 pub use thing::{ApiKey, Credential, Device, Thing};
+pub use tries::Tries;

@@ -1,5 +1,6 @@
 //! Sessions: a sign-in on one device, and the tokens that follow one another in it.
 
+use super::account::Account;
 use crate::error::{Code, Result};
 use crate::id::{AccountId, SessionId};
 use jiff::{SignedDuration, Timestamp};
@@ -41,6 +42,9 @@ pub struct Session {
     pub created: Timestamp,
     /// Set once it has ended.
     pub ended: Option<(Timestamp, Ending)>,
+    /// The account's era in which it began.
+    #[serde(default)]
+    pub era: u32,
 }
 
 /// What a presented refresh token leads to.
@@ -65,6 +69,13 @@ impl Session {
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.ended.is_some() || self.ends() <= now
+    }
+
+    /// Whether whoever has it is signed in to this account: it is not over, and the account has not ended it since.
+    #[must_use]
+    pub fn is_live(&self, account: &Account, now: Timestamp) -> bool {
+        let lasts = self.era == account.era || account.spared == Some(self.id);
+        self.account == account.id && account.is_active() && lasts && !self.is_over(now)
     }
 
     /// What a genuine token of `generation` leads to.
@@ -95,6 +106,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::{MailedCode, State};
+    use crate::text::Text;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -110,7 +123,36 @@ mod tests {
             rotated: at(0),
             created: at(0),
             ended: None,
+            era: 0,
         }
+    }
+
+    #[test]
+    fn an_account_ends_its_sessions_but_the_one_it_spares() {
+        let code = MailedCode::new([0; 16], at(0));
+        let (email, name) = ("ada@example.org".parse().unwrap(), Text::parse("Ada").unwrap());
+        let unproven = Account::new(AccountId::derive(&["a"]), email, name, String::new(), code, at(0));
+        let account = Account { state: State::Active { at: at(0) }, ..unproven.clone() };
+        let other = Account { id: AccountId::derive(&["b"]), ..account.clone() };
+        let (mine, theirs) = (session(), Session { id: SessionId::derive(&["t"]), ..session() });
+        let spares = account.clone().in_new_era(Some(mine.id));
+        let spares_nobody = spares.clone().in_new_era(None);
+        let new = Session { id: SessionId::derive(&["n"]), era: 1, ..session() };
+        for (session, account, live) in [
+            (&mine, &account, true),
+            (&mine, &unproven, false),
+            (&mine, &other, false),
+            (&mine, &spares, true),
+            (&theirs, &spares, false),
+            (&new, &spares, true),
+            (&mine, &spares_nobody, false),
+            (&new, &spares_nobody, false),
+            (&Session { era: 2, ..new.clone() }, &spares_nobody, true),
+        ] {
+            assert_eq!(session.is_live(account, at(1)), live, "{} {}", session.era, account.era);
+        }
+        assert!(!mine.sign_out(at(1)).unwrap().is_live(&account, at(1)), "what has ended itself");
+        assert!(!mine.is_live(&account, mine.ends()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | address: which account has it | `mail#` SHA-256 of the address | `-` | |
 //! | account | account id | `-` | |
 //! | session | session id | `-` | account, by sign-in |
+//! | guesses at a password, for a day | `try#` and a keyed hash of the address, or whose they are | `-` | |
 //! | organisation | organisation id | `-` | |
 //! | member | organisation id | account id | account |
 //! | team | organisation id | team id | |
@@ -17,15 +18,21 @@
 //!
 //! An address is claimed before its account is stored. Should the function die between the two, the claim names the
 //! account that the next try stores.
+//!
+//! An address belongs to the account that its claim names if that account says so itself ([`account_of`]). So an account
+//! moves in three writes, and may stop after each: it claims the new address, takes it, lets go of the old one. A claim
+//! that its account does not confirm is anybody's ([`claim`]). Nobody takes it from under an account that is just about
+//! to confirm it: whoever claims again writes the claim anew, and whoever takes it over first makes that account forget
+//! where it wanted to move, so that one of the two loses its conditional write.
 
 use super::audit::{Entry, Head, Log, Note};
 use super::thing::Kind;
 use super::{
     Account, Action, ApiKey, Credential, Device, Invitation, Member, Organisation, Resource, Session, Team,
-    Thing,
+    Thing, Tries,
 };
 use crate::app::App;
-use crate::auth::Agent;
+use crate::auth::{self, Agent};
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Put, Query, Replace, Stored, Table};
 use crate::error::{Code, Result};
@@ -78,6 +85,16 @@ impl Item for Session {
     }
     fn first(&self) -> Option<(String, String)> {
         Some((self.account.to_string(), format!("ses#{}", sortable(self.created))))
+    }
+    fn forget(&self) -> Option<Timestamp> {
+        Some(self.ends())
+    }
+}
+
+impl Item for Tries {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(format!("try#{}", self.at), "-")
     }
     fn forget(&self) -> Option<Timestamp> {
         Some(self.ends())
@@ -183,15 +200,92 @@ impl Item for Pairing {
     }
 }
 
-/// The account that has this address.
+/// The account that has this address. It takes two reads whether there is one or not: how long it takes says nothing.
 ///
 /// # Errors
 /// As [`Db::get`].
 pub async fn account_of(db: &Db, email: &Email) -> Result<Option<Stored<Account>>> {
-    let Some(address) = db.get::<Address>(&Key::new(format!("mail#{}", hash(email)), "-")).await? else {
-        return Ok(None);
+    let hash = hash(email);
+    let address = db.get::<Address>(&Key::new(format!("mail#{hash}"), "-")).await?;
+    let id = address.map_or_else(|| AccountId::derive(&["nobody", &hash]), |address| address.value.account);
+    Ok(db.get::<Account>(&Key::new(id, "-")).await?.filter(|account| account.value.has(email)))
+}
+
+/// Claims an address for an account, and says whose it is then. One that was `proven` by a mailed code is also taken from
+/// an account that never proved it.
+///
+/// # Errors
+/// `busy` when others claim it at the same time; as [`Db::get`].
+pub async fn claim(
+    db: &Db,
+    email: &Email,
+    account: AccountId,
+    proven: bool,
+    now: Timestamp,
+) -> Result<AccountId> {
+    let wanted = Address::new(email, account);
+    let mut known = match db.put_new(wanted.clone(), Vec::new(), now).await? {
+        Put::Done(_) => return Ok(account),
+        Put::Existed(known) => known,
     };
-    db.get(&Key::new(address.value.account, "-")).await
+    for _ in 0..4 {
+        match db.get::<Account>(&Key::new(known.value.account, "-")).await? {
+            // Its own: written anew, so that nobody who read it before takes it over.
+            Some(own) if own.value.id == account => {}
+            // Somebody began to sign up: the next try stores the account that the claim names.
+            None if !proven => return Ok(known.value.account),
+            None => {}
+            Some(other) if other.value.has(email) => {
+                if other.value.is_active() || !proven {
+                    return Ok(other.value.id);
+                }
+                db.delete(&other).await?;
+            }
+            Some(other)
+                if other.value.moving.as_ref().is_some_and(|to| to.email.normal() == email.normal()) =>
+            {
+                let stays = |other: &Account| {
+                    let about_to =
+                        other.moving.as_ref().is_some_and(|to| to.email.normal() == email.normal());
+                    Ok(about_to.then(|| Account { moving: None, ..other.clone() }))
+                };
+                if db.amend(other, now, stays).await?.value.has(email) {
+                    continue;
+                }
+            }
+            // It has moved away, or never came.
+            Some(_) => {}
+        }
+        known = match db.replace(&known, wanted.clone(), Vec::new(), now).await? {
+            Replace::Done(_) => return Ok(account),
+            Replace::Changed(Some(current)) => current,
+            Replace::Changed(None) => match db.put_new(wanted.clone(), Vec::new(), now).await? {
+                Put::Done(_) => return Ok(account),
+                Put::Existed(current) => current,
+            },
+        };
+    }
+    Code::Busy.refuse()
+}
+
+/// Lets go of an address that an account has left. If somebody else has claimed it since, it stays theirs.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn let_go(db: &Db, email: &Email, account: AccountId) -> Result<()> {
+    let claim = db.get::<Address>(&Key::new(format!("mail#{}", hash(email)), "-")).await?;
+    match claim.filter(|claim| claim.value.account == account) {
+        Some(claim) => db.delete(&claim).await,
+        None => Ok(()),
+    }
+}
+
+/// The guesses at something.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn tries(db: &Db, at: &str) -> Result<Option<Stored<Tries>>> {
+    db.get(&Key::new(format!("try#{at}"), "-")).await
 }
 
 /// An account.
@@ -208,6 +302,25 @@ pub async fn account(db: &Db, id: AccountId) -> Result<Stored<Account>> {
 /// As [`Db::get`].
 pub async fn session(db: &Db, id: SessionId) -> Result<Option<Stored<Session>>> {
     db.get(&Key::new(id, "-")).await
+}
+
+/// Who calls, if the session of their access token still lasts: an account ends its sessions at once, tokens end by
+/// themselves. One call of the store.
+///
+/// # Errors
+/// `session_ended`; as [`Db::get_many`].
+pub async fn live_session(
+    db: &Db,
+    caller: auth::Account,
+    now: Timestamp,
+) -> Result<(Stored<Account>, Stored<Session>)> {
+    let keys = (Key::new(caller.id, "-"), Key::new(caller.session, "-"));
+    match db.get_both::<Account, Session>(&keys.0, &keys.1).await? {
+        (Some(account), Some(session)) if session.value.is_live(&account.value, now) => {
+            Ok((account, session))
+        }
+        _ => Code::SessionEnded.refuse(),
+    }
 }
 
 /// An account's sessions, the newest last.
@@ -439,13 +552,8 @@ impl App {
             Agent::Thing(_) => return Code::Forbidden.refuse(),
             Agent::Account(account) => account,
         };
-        let (session, member) =
-            try_join(session(&self.db, account.session), member(&self.db, organisation, account.id)).await?;
-        let now = self.clock.now();
-        if !session.is_some_and(|session| session.value.account == account.id && !session.value.is_over(now))
-        {
-            return Code::SessionEnded.refuse();
-        }
+        let live = live_session(&self.db, *account, self.clock.now());
+        let (_, member) = try_join(live, member(&self.db, organisation, account.id)).await?;
         let member =
             member.map(|member| member.value).filter(|member| !member.is_gone()).ok_or(Code::NotFound)?;
         let own = member.check(&[], action, &part);

@@ -16,6 +16,14 @@ pub enum Kind {
     AlreadyRegistered,
     /// A place in an organisation is offered.
     Invitation,
+    /// The code for a new password.
+    Reset,
+    /// The code for another address.
+    MoveAddress,
+    /// Somebody wanted to move an account to an address that has one.
+    AddressTaken,
+    /// Something was changed about how somebody signs in.
+    AccountChanged,
     /// The tickets.
     Confirmation,
     /// The booking was cancelled.
@@ -50,6 +58,10 @@ impl Kind {
             Self::Verify => "verify",
             Self::AlreadyRegistered => "already_registered",
             Self::Invitation => "invitation",
+            Self::Reset => "reset",
+            Self::MoveAddress => "move_address",
+            Self::AddressTaken => "address_taken",
+            Self::AccountChanged => "account_changed",
             Self::Confirmation => "confirmation",
             Self::Cancellation => "cancellation",
             Self::PlacesGone => "places_gone",

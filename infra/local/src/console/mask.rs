@@ -6,16 +6,24 @@ use serde_json::Value;
 const MASK: &str = "••••••";
 
 /// Fields that are secret as they are, wherever they stand.
-const SECRET: [&str; 13] = [
+const SECRET: [&str; 21] = [
     "access_token",
     "api_key",
     "authorization",
+    "challenge",
     "client_secret",
     "code",
+    "current_password",
     "guest_token",
     "hash",
+    "known_device",
+    "otpauth_uri",
     "password",
     "private_key",
+    "qr",
+    "recovery",
+    "recovery_code",
+    "recovery_codes",
     "refresh_token",
     "salt",
     "secret",
