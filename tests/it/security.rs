@@ -1,11 +1,15 @@
 //! Tokens that must be refused, and headers that must be there.
 
+use crate::credentials::sign_in;
+use crate::second_factor;
 use crate::support::{World, text};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tessera_local::secrets::{self, Step};
 use tessera_local::whole::WholeOptions;
 
 /// Signs any claims with the deployment's own key: what an attacker without the key cannot even do.
@@ -131,4 +135,63 @@ async fn a_function_may_do_no_more_than_its_policies_say() {
         "starts": {"local": "2027-06-01T19:30:00", "zone": "Europe/Berlin"}});
     let refused = world.post("/v1/events").by(&organiser.token).key("e").json(event).send().await;
     assert!(refused.status >= 500, "{}", refused.body);
+}
+
+/// The home with its secrets one step on.
+async fn stepped(world: World, folder: &std::path::Path, step: Step) -> World {
+    world.whole.stop(Duration::from_secs(10)).await.unwrap();
+    let path = folder.join("secrets.json");
+    let known = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let next = secrets::step(known, step).unwrap();
+    std::fs::write(&path, serde_json::to_vec(&next).unwrap()).unwrap();
+    World::with(WholeOptions { data: Some(folder.to_owned()), ..WholeOptions::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_secrets_are_replaced_while_everybody_stays_signed_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = WholeOptions { data: Some(folder.path().to_owned()), ..WholeOptions::default() };
+    let world = World::with(options).await;
+    let session = world.account("ada@example.org").await;
+    let old = text(&session["access_token"]);
+    // What was sealed with the old secret: a refresh token, and the secret of a second factor.
+    let bob = world.account("bob@example.org").await;
+    let (bob, app) = second_factor::switched_on(&world, &text(&bob["access_token"])).await;
+    let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+    let me = async |world: &World, token: &str| world.get("/v1/me").by(token).send().await;
+    let refresh = async |world: &World, session: &Value| {
+        let body = json!({"refresh_token": session["refresh_token"]});
+        world.post("/v1/sessions/refresh").json(body).send().await
+    };
+
+    let world = stepped(world, folder.path(), Step::Add).await;
+    me(&world, &old).await.ok();
+    let still = sign_in(&world, "ada@example.org", "correct horse").await.ok();
+    assert_eq!(kid(&text(&still["access_token"])), kid(&old), "published before it is used");
+    assert_eq!(world.get("/.well-known/jwks.json").send().await.ok()["keys"].as_array().unwrap().len(), 2);
+
+    let world = stepped(world, folder.path(), Step::Switch).await;
+    me(&world, &old).await.ok();
+    let fresh = sign_in(&world, "ada@example.org", "correct horse").await.ok();
+    let new = text(&fresh["access_token"]);
+    assert_ne!(kid(&new), kid(&old));
+    me(&world, &new).await.ok();
+    let followed = refresh(&world, &session).await.ok();
+    me(&world, &text(&followed["access_token"])).await.ok();
+    me(&world, &bob).await.ok();
+    second_factor::signs_in(&world, "bob@example.org", &app).await;
+
+    let world = stepped(world, folder.path(), Step::RetireKeys).await;
+    me(&world, &old).await.refused(401, "token_invalid");
+    me(&world, &new).await.ok();
+    let followed = refresh(&world, &followed).await.ok();
+    let late = refresh(&world, &still).await.ok();
+
+    let world = stepped(world, folder.path(), Step::RetireSecrets).await;
+    refresh(&world, &followed).await.ok();
+    refresh(&world, &late).await.ok();
+    refresh(&world, &fresh).await.ok();
+    // It was encrypted anew when it was used after the switch. This home's clock began anew, too: later than that code.
+    world.advance(SignedDuration::from_secs(180)).await;
+    second_factor::signs_in(&world, "bob@example.org", &app).await;
 }

@@ -1,5 +1,6 @@
 //! Signing up and proving the address. Every answer is the same whether the address has an account or not.
 
+use crate::guess;
 use crate::mailed;
 use crate::owner::Owner;
 use crate::password::Password;
@@ -82,18 +83,21 @@ pub async fn new_code(
     input: Input<ForAddress>,
 ) -> Result<(StatusCode, Json<CheckMail>)> {
     let now = app.clock.now();
-    let mailed = mailed::fresh(now)?;
-    if let Some(account) = store::account_of(&app.db, &input.value.email).await? {
-        let change = app.db.change(account, now, |account| {
-            if account.is_active() {
-                return Ok(None);
-            }
-            let next = Account { code: Some(mailed.clone()), ..account.clone() };
-            let mail = mailed::code(&next, &next.email, CodePurpose::Verify, &mailed);
-            Ok(Some((next, vec![mail])))
-        });
-        change.await?;
-    }
+    let (mailed, email) = (mailed::fresh(now)?, &input.value.email);
+    let account = store::account_of(&app.db, email).await?.filter(|account| !account.value.is_active());
+    let Some(account) = account else {
+        guess::nobody(&app, email, now).await?;
+        return Ok(CHECK_MAIL);
+    };
+    let change = app.db.change(account, now, |account| {
+        if account.is_active() {
+            return Ok(None);
+        }
+        let next = Account { code: Some(mailed.clone()), ..account.clone() };
+        let mail = mailed::code(&next, &next.email, CodePurpose::Verify, &mailed);
+        Ok(Some((next, vec![mail])))
+    });
+    change.await?;
     Ok(CHECK_MAIL)
 }
 

@@ -78,6 +78,16 @@ pub async fn count(app: &App, at: &str, now: Timestamp) -> Result<Stored<Tries>>
     app.db.amend(known, now, |tries| tries.one_more(now).map(Some)).await
 }
 
+/// What an address without an account costs where one that has it is written to: a write, too. How long it takes says nothing.
+///
+/// # Errors
+/// The store's own.
+pub async fn nobody(app: &App, email: &Email, now: Timestamp) -> Result<()> {
+    let decoy = Tries::none(format!("nobody.{}", address(app, email)), now);
+    app.db.put_new(decoy, Vec::new(), now).await?;
+    Ok(())
+}
+
 /// The guess was right.
 ///
 /// # Errors

@@ -20,16 +20,19 @@ use tessera::text::Email;
     responses((status = 202, description = "If the address has an account, a mail is on its way", body = CheckMail)))]
 pub async fn ask(State(app): State<App>, input: Input<ForAddress>) -> Result<(StatusCode, Json<CheckMail>)> {
     let now = app.clock.now();
-    let code = mailed::fresh(now)?;
-    if let Some(account) = store::account_of(&app.db, &input.value.email).await? {
-        let change = app.db.change(account, now, |account| {
-            let Some(next) = account.forgot(code.clone(), now) else { return Ok(None) };
-            let code = next.reset.as_ref().ok_or(Code::Internal)?;
-            let mail = mailed::code(&next, &next.email, CodePurpose::Reset, code);
-            Ok(Some((next, vec![mail])))
-        });
-        change.await?;
-    }
+    let (code, email) = (mailed::fresh(now)?, &input.value.email);
+    let account = store::account_of(&app.db, email).await?.filter(|account| account.value.is_active());
+    let Some(account) = account else {
+        guess::nobody(&app, email, now).await?;
+        return Ok(CHECK_MAIL);
+    };
+    let change = app.db.change(account, now, |account| {
+        let Some(next) = account.forgot(code.clone(), now) else { return Ok(None) };
+        let code = next.reset.as_ref().ok_or(Code::Internal)?;
+        let mail = mailed::code(&next, &next.email, CodePurpose::Reset, code);
+        Ok(Some((next, vec![mail])))
+    });
+    change.await?;
     Ok(CHECK_MAIL)
 }
 

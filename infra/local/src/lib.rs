@@ -17,7 +17,7 @@
 //! | [`gateway`] | the API: routes, events, limits, CORS |
 //! | [`sources`] | queues, table streams and schedules that call functions |
 //! | [`stores`] | the embedded stores and the faults in front of them |
-//! | `secrets` | the secrets a deployment would have in Secrets Manager |
+//! | [`secrets`] | the secrets a deployment would have in Secrets Manager |
 //! | `error` | [`HomeError`], [`Unbuilt`] |
 //!
 //! **Trust.** Who can reach the listener is a client of the API like any other, but may also move the clock; who can
@@ -35,7 +35,7 @@ pub mod functions;
 pub mod gateway;
 mod invoke;
 pub mod openapi;
-mod secrets;
+pub mod secrets;
 pub mod sources;
 pub mod stores;
 pub mod template;

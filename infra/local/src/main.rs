@@ -12,8 +12,9 @@ use std::time::Duration;
 use tessera::telemetry;
 use tessera_demo::Options as Demand;
 use tessera_demo::load;
+use tessera_local::secrets::Step;
 use tessera_local::whole::{Whole, WholeOptions};
-use tessera_local::{Listen, figures, openapi};
+use tessera_local::{Listen, figures, openapi, secrets};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -43,6 +44,26 @@ enum Command {
     Figures,
     /// Print the API description
     Openapi,
+    /// Print a fresh set of secrets; or take a set on standard input one step on, and print it (see shared/docs/secrets.md)
+    Secrets(Secrets),
+}
+
+#[derive(Args)]
+struct Secrets {
+    #[command(subcommand)]
+    step: Option<SecretsStep>,
+}
+
+#[derive(Subcommand, Clone, Copy)]
+enum SecretsStep {
+    /// Publish a new key and a new secret, which nothing uses yet
+    Add,
+    /// Use what was added; what was used before is still good
+    Switch,
+    /// Only the key in use is good: 20 minutes after the switch was deployed
+    RetireKeys,
+    /// Only the secret in use is good: see the runbook for when
+    RetireSecrets,
 }
 
 #[derive(Args)]
@@ -103,13 +124,17 @@ fn pair(text: &str) -> Result<(String, String), String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(matches!(cli.command, Some(Command::Demo(_) | Command::Load(_) | Command::Figures)));
+    log(matches!(
+        cli.command,
+        Some(Command::Demo(_) | Command::Load(_) | Command::Figures | Command::Secrets(_))
+    ));
     let outcome = match cli.command {
         Some(Command::Serve(serve)) => self::serve(serve).await,
         Some(Command::Demo(demo)) => self::demo(demo).await,
         Some(Command::Load(load)) => self::load(load).await,
         Some(Command::Figures) => self::figures().await,
         Some(Command::Openapi) => describe(),
+        Some(Command::Secrets(wish)) => secrets(wish.step),
         None => self::serve(cli.serve).await,
     };
     match outcome {
@@ -222,6 +247,20 @@ async fn figures() -> Result<(), Failure> {
 
 fn describe() -> Result<(), Failure> {
     std::io::stdout().write_all(openapi::text()?.as_bytes())?;
+    Ok(())
+}
+
+fn secrets(wish: Option<SecretsStep>) -> Result<(), Failure> {
+    let step =
+        |step| -> Result<_, Failure> { Ok(secrets::step(serde_json::from_reader(std::io::stdin())?, step)?) };
+    let set = match wish {
+        None => secrets::fresh()?,
+        Some(SecretsStep::Add) => step(Step::Add)?,
+        Some(SecretsStep::Switch) => step(Step::Switch)?,
+        Some(SecretsStep::RetireKeys) => step(Step::RetireKeys)?,
+        Some(SecretsStep::RetireSecrets) => step(Step::RetireSecrets)?,
+    };
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&set)?)?;
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! The secrets of a home: made on its first start, kept beside its data, readable by its owner alone.
+//! The secrets of a home: made on its first start, kept beside its data, readable by its owner alone. And the steps by
+//! which those of any deployment are replaced while it runs ([`Step`]; the runbook is `shared/docs/secrets.md`).
 
 use crate::HomeError;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -63,6 +64,86 @@ fn random<const N: usize>() -> Result<[u8; N], HomeError> {
     Ok(bytes)
 }
 
+/// A step of replacing the key that signs access tokens, and the secret that seals everything else. Each is deployed before
+/// the next is taken: functions are not replaced all at once, and every one must know a key before any uses it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A new key is published and a new secret verifies; the old ones are in use.
+    Add,
+    /// The new ones are in use; the old ones are still good.
+    Switch,
+    /// Only the key in use is good.
+    RetireKeys,
+    /// Only the secret in use is good.
+    RetireSecrets,
+}
+
+/// Under this name a key waits for [`Step::Switch`].
+const NEXT: &str = "access_private_key_next";
+
+type Secrets = BTreeMap<String, String>;
+
+/// A whole fresh set.
+///
+/// # Errors
+/// If there is no randomness.
+pub fn fresh() -> Result<Secrets, HomeError> {
+    of(None)
+}
+
+/// The set with a step taken.
+///
+/// # Errors
+/// If the set is not one of ours, or the step does not follow.
+pub fn step(mut secrets: Secrets, step: Step) -> Result<Secrets, HomeError> {
+    let wrong = |what: &str| HomeError::Data(format!("the secrets: {what}"));
+    let known = |secrets: &Secrets, name: &str| {
+        secrets.get(name).cloned().ok_or_else(|| wrong(&format!("{name} is missing")))
+    };
+    let mut words: Vec<String> =
+        known(&secrets, "token_secrets")?.split(',').map(|word| word.trim().to_owned()).collect();
+    let set = known(&secrets, "access_public_keys")?;
+    let mut set: serde_json::Value = serde_json::from_str(&set).map_err(HomeError::store("the key set"))?;
+    let keys = set["keys"].as_array_mut().ok_or_else(|| wrong("access_public_keys has no keys"))?;
+    let waiting = secrets.remove(NEXT);
+    match (step, waiting) {
+        (Step::Add, None) => {
+            let (private, public) = key()?;
+            keys.push(public);
+            secrets.insert(NEXT.to_owned(), private);
+            words.push(STANDARD.encode(random::<32>()?));
+        }
+        (Step::Switch, Some(next)) => {
+            secrets.insert("access_private_key".to_owned(), next);
+            words.rotate_right(1);
+        }
+        (Step::RetireKeys, None) => {
+            let seed = STANDARD.decode(known(&secrets, "access_private_key")?);
+            let seed = seed.ok().and_then(|seed| seed.try_into().ok());
+            let seed = seed.ok_or_else(|| wrong("access_private_key is no seed"))?;
+            let x = URL_SAFE_NO_PAD.encode(public(&seed)?);
+            keys.retain(|key| key["x"] == x.as_str());
+        }
+        (Step::RetireSecrets, None) => words.truncate(1),
+        (Step::Switch, None) => return Err(wrong("add a key first")),
+        (Step::Add | Step::RetireKeys | Step::RetireSecrets, Some(_)) => {
+            return Err(wrong("a key was added: switch to it first"));
+        }
+    }
+    secrets.insert("access_public_keys".to_owned(), set.to_string());
+    secrets.insert("token_secrets".to_owned(), words.join(","));
+    Ok(secrets)
+}
+
+/// A private key as base64 of its seed, and the public one as a JWK.
+fn key() -> Result<(String, serde_json::Value), HomeError> {
+    let seed = random::<32>()?;
+    let x = URL_SAFE_NO_PAD.encode(public(&seed)?);
+    let kid = format!("key-{}", x.get(..8).unwrap_or_default());
+    let public = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x});
+    Ok((STANDARD.encode(seed), public))
+}
+
 fn public(seed: &[u8; 32]) -> Result<Vec<u8>, HomeError> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(HomeError::store("an Ed25519 key"))?;
     Ok(pair.public_key().as_ref().to_vec())
@@ -71,12 +152,9 @@ fn public(seed: &[u8; 32]) -> Result<Vec<u8>, HomeError> {
 /// Makes every secret that is not there. A public key is made together with its private one.
 fn complete(secrets: &mut BTreeMap<String, String>) -> Result<(), HomeError> {
     if !secrets.contains_key("access_private_key") || !secrets.contains_key("access_public_keys") {
-        let seed = random::<32>()?;
-        let x = URL_SAFE_NO_PAD.encode(public(&seed)?);
-        let kid = format!("local-{}", x.get(..8).unwrap_or_default());
-        let key = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": x});
-        secrets.insert("access_private_key".into(), STANDARD.encode(seed));
-        secrets.insert("access_public_keys".into(), json!({"keys": [key]}).to_string());
+        let (private, public) = key()?;
+        secrets.insert("access_private_key".into(), private);
+        secrets.insert("access_public_keys".into(), json!({"keys": [public]}).to_string());
     }
     if !secrets.contains_key("ticket_private_key") || !secrets.contains_key("ticket_public_keys") {
         let seed = random::<32>()?;
@@ -129,6 +207,39 @@ mod tests {
         let ticket = STANDARD.decode(&secrets["ticket_public_keys"]).unwrap();
         assert_eq!(ticket, public(&seed("ticket_private_key")).unwrap());
         assert_eq!(STANDARD.decode(&secrets["token_secrets"]).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn keys_and_secrets_are_replaced_step_by_step_and_in_no_other_order() {
+        let keys = |secrets: &Secrets| {
+            let set: serde_json::Value = serde_json::from_str(&secrets["access_public_keys"]).unwrap();
+            set["keys"].as_array().unwrap().len()
+        };
+        let words = |secrets: &Secrets| -> Vec<String> {
+            secrets["token_secrets"].split(',').map(str::to_owned).collect()
+        };
+        let old = fresh().unwrap();
+        assert!(step(old.clone(), Step::Switch).is_err(), "nothing to switch to");
+        let added = step(old.clone(), Step::Add).unwrap();
+        assert_eq!(added["access_private_key"], old["access_private_key"]);
+        assert_eq!((keys(&added), words(&added)[0].clone()), (2, old["token_secrets"].clone()));
+        for early in [Step::Add, Step::RetireKeys, Step::RetireSecrets] {
+            assert!(step(added.clone(), early).is_err(), "{early:?}");
+        }
+        let switched = step(added.clone(), Step::Switch).unwrap();
+        assert_eq!(switched["access_private_key"], added[NEXT]);
+        assert!(!switched.contains_key(NEXT));
+        assert_eq!(keys(&switched), 2);
+        assert_eq!(words(&switched), [words(&added)[1].clone(), words(&added)[0].clone()]);
+        let retired = step(step(switched, Step::RetireKeys).unwrap(), Step::RetireSecrets).unwrap();
+        assert_eq!((keys(&retired), words(&retired)), (1, vec![words(&added)[1].clone()]));
+        assert!(!retired["access_public_keys"].contains(&public_of(&old)), "the old key is gone");
+        assert_eq!(retired["ticket_private_key"], old["ticket_private_key"], "everything else stays");
+    }
+
+    fn public_of(secrets: &Secrets) -> String {
+        let seed = STANDARD.decode(&secrets["access_private_key"]).unwrap().try_into().unwrap();
+        URL_SAFE_NO_PAD.encode(public(&seed).unwrap())
     }
 
     #[test]
