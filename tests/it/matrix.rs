@@ -146,6 +146,8 @@ fn expected(caller: &str, access: Access) -> Option<Hears> {
         Access::OwnOr(..) if caller == "nobody" || caller == "guest" => Hears::Nothing,
         Access::OwnKnownOr(..) if caller == "guest" => Hears::Nothing,
         Access::OwnOr(what, at) | Access::OwnKnownOr(what, at) => staff(caller, what, at),
+        // Where somebody signed in is asked for, their session is looked at.
+        Access::Person | Access::Self_ if caller == "ended session" => Hears::Who,
         _ if caller == "ended session" => return None,
         Access::Thing if is_thing(caller) => Hears::Yes,
         // People are told where to look instead.
@@ -441,8 +443,22 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
         row("POST /v1/accounts/code", &[], Public).body(json!({"email": "new@example.org"})),
         row("POST /v1/accounts/verify", &[], Public)
             .body(json!({"email": "new@example.org", "code": "000000"})),
+        row("POST /v1/accounts/reset", &[], Public).body(json!({"email": "new@example.org"})),
+        row("POST /v1/accounts/reset/confirm", &[], Public)
+            .body(json!({"email": "new@example.org", "code": "0000-0000", "password": "correct horse"})),
         row("GET /v1/me", &[], Person),
         row("GET /v1/me/audit", &[], Person),
+        // What is asked for here is refused to everybody: a change would end the others' questions.
+        row("PUT /v1/me/password", &[], Person)
+            .body(json!({"current_password": "correct horse", "password": "password1"})),
+        row("POST /v1/me/email", &[], Person).body(json!({"email": "nowhere", "password": "correct horse"})),
+        row("POST /v1/me/email/confirm", &[], Person).body(json!({"code": "0000-0000"})),
+        row("POST /v1/me/second-factor", &[], Person).body(json!({"password": "short"})),
+        row("POST /v1/me/second-factor/confirm", &[], Person).body(json!({"code": "000000"})),
+        row("POST /v1/me/second-factor/off", &[], Person)
+            .body(json!({"password": "correct horse", "code": "000000"})),
+        row("POST /v1/sessions/second-factor", &[], Public)
+            .body(json!({"challenge": "x.y", "code": "000000"})),
         row("GET /v1/sessions", &[], Person),
         row("POST /v1/sessions/refresh", &[], Public).body(json!({"refresh_token": town.refresh})),
         row("GET /v1/credential", &[], Thing),
@@ -689,6 +705,7 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
         // It was taken back: the buyer remains a buyer.
         row("POST /v1/invitations/{id}/accept", &["invitation"], Self_),
         row("POST /v1/invitations/{id}/decline", &["invitation"], Self_),
+        row("DELETE /v1/sessions", &[], Person),
         row("DELETE /v1/sessions/{id}", &["session"], Self_),
         row("POST /v1/sessions", &[], Public)
             .body(json!({"email": "buyer@example.org", "password": "correct horse"})),
