@@ -1,11 +1,12 @@
 //! Audit logs: read, and proven.
 
+use crate::owner::Owner;
 use axum::Json;
 use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tessera::app::App;
-use tessera::auth::{Account, Actor, Agent};
+use tessera::auth::{Actor, Agent};
 use tessera::error::{Code, Result};
 use tessera::http::{Params, Path};
 use tessera::id::{MessageId, OrganisationId};
@@ -55,7 +56,7 @@ async fn page(app: &App, of: Log, paging: &Paging) -> Result<Json<Page<View>>> {
     responses((status = 200, description = "A page of the log", body = Page<View>)))]
 pub async fn mine(
     State(app): State<App>,
-    caller: Account,
+    caller: Owner,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
     page(&app, Log::Account(caller.id), &paging).await

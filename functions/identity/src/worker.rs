@@ -20,6 +20,7 @@ fn work<'a>(app: &'a App, (): &'a (), envelope: &'a Envelope) -> BoxFuture<'a, R
                 store::note(&app.db, envelope.id, envelope.at, note, app.clock.now()).await
             }
             Message::AccountCodeRequested { .. }
+            | Message::AccountChanged { .. }
             | Message::InvitationMade { .. }
             | Message::EventPublished { .. }
             | Message::EventChanged { .. }
