@@ -113,6 +113,8 @@ pub struct App {
     pub recent: crate::catalogue::store::Recent,
     /// How far waiting lines had come a moment ago.
     pub lines: crate::room::store::Lines,
+    /// How often callers may ask, and what was lately seen of them.
+    pub limits: crate::limit::store::Limiter,
     /// The object store.
     #[cfg(feature = "blobs")]
     pub blobs: crate::blobs::Blobs,
@@ -141,6 +143,7 @@ impl App {
             hints: Default::default(),
             recent: Default::default(),
             lines: Default::default(),
+            limits: crate::limit::store::Limiter::new(crate::limit::Limits::new(config)?),
             #[cfg(feature = "blobs")]
             blobs: crate::blobs::Blobs::new(config, &aws),
             #[cfg(feature = "queues")]

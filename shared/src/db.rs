@@ -11,8 +11,8 @@
 //! | `g1`, `g1s`, `g2`, `g2s` | keys of the two sparse listings, where the item is listed |
 //! | `ttl` | when the store may forget it, seconds since 1970 (it does so days late: every condition checks time itself) |
 //!
-//! There are two shapes of write. This module has the first: *put if absent* and *replace if the version is still the
-//! one read*. The second, the guarded counter of a lane, is in [`crate::pool`].
+//! There are two shapes of write. The first: *put if absent* and *replace if the version is still the one read*. The second, the
+//! guarded counter, has an outer form of its own: lanes ([`crate::pool`]) and buckets ([`crate::limit`]).
 
 use crate::app::{Aws, client};
 use crate::config::{Config, ConfigError};
@@ -22,8 +22,9 @@ use crate::telemetry::Meter;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity,
+    AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue,
     ReturnValuesOnConditionCheckFailure,
 };
 use jiff::Timestamp;
@@ -56,6 +57,8 @@ pub enum Table {
     Notification,
     /// How far the streams have been read.
     Outbox,
+    /// How often callers have asked. Written by every function that answers them.
+    Limit,
 }
 
 impl Table {
@@ -70,6 +73,7 @@ impl Table {
         Self::Entry,
         Self::Notification,
         Self::Outbox,
+        Self::Limit,
     ];
 
     /// The tables whose items carry messages.
@@ -96,6 +100,7 @@ impl Table {
             Self::Entry => "entry",
             Self::Notification => "notification",
             Self::Outbox => "outbox",
+            Self::Limit => "limit",
         }
     }
 }
@@ -612,6 +617,50 @@ impl Db {
             envelopes.extend(serde_json::from_str::<Vec<Envelope>>(text).map_err(internal)?);
         }
         Ok((envelopes, next))
+    }
+
+    /// One conditional update of one item: its new values, or the item that did not meet the condition, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) async fn update(
+        &self,
+        table: Table,
+        key: &Key,
+        expression: String,
+        condition: String,
+        names: Option<HashMap<String, String>>,
+        values: HashMap<String, AttributeValue>,
+    ) -> Result<Result<Attributes, Option<Attributes>>> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(self.table(table))
+            .key("pk", AttributeValue::S(key.pk.clone()))
+            .key("sk", AttributeValue::S(key.sk.clone()))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(Some(values))
+            .return_values(ReturnValue::UpdatedNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .set_return_consumed_capacity(self.wants_capacity());
+        match request.send().await {
+            Ok(output) => {
+                self.count_write(output.consumed_capacity());
+                Ok(Ok(output.attributes.unwrap_or_default()))
+            }
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                self.count_failed_write();
+                match service.into_err() {
+                    UpdateItemError::ConditionalCheckFailedException(failed) => {
+                        Ok(Err(failed.item.filter(|item| !item.is_empty())))
+                    }
+                    other => Err(internal(other)),
+                }
+            }
+            Err(error) => Err(store_error(error)),
+        }
     }
 
     /// Sorts a failed put into "the condition failed, and this was there" and everything else.

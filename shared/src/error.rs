@@ -90,6 +90,7 @@ codes! {
     KeyReused 422 "key_reused" false "This Idempotency-Key was used for another request" "Use a new key for each new request.";
     VersionRequired 428 "version_required" false "Say which version you change" "Send If-Match with the ETag you read.";
     TooManyTries 429 "too_many_tries" true "Too many wrong tries" "Try again after Retry-After seconds, or set a new password by mail: that works at once.";
+    TooManyRequests 429 "too_many_requests" true "Too many requests" "Repeat the same request after Retry-After seconds; RateLimit says what is left.";
     Internal 500 "internal" false "Something went wrong on our side" "Report the request_id.";
     Opening 503 "opening" true "Sales open in a moment" "Repeat after Retry-After seconds.";
     Busy 503 "busy" true "Too many at once" "Repeat the same request after Retry-After seconds.";
@@ -219,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_and_only_429_and_503_are_worth_a_repetition() {
+    fn codes_are_unique_and_only_retryable_ones_are_429_or_503() {
         let mut seen = std::collections::HashSet::new();
         for code in Code::ALL {
             assert!(seen.insert(code.code()), "{} has two meanings", code.code());

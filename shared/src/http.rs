@@ -2,6 +2,8 @@
 
 use crate::app::App;
 use crate::error::{Code, Fault, Refusal, Result};
+use crate::limit;
+use crate::limit::routes::Routes;
 use crate::telemetry::{self, Scope};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -10,8 +12,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use lambda_http::request::RequestContext;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::net::IpAddr;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -24,23 +28,25 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 
 /// The routes of one capability, ready to serve: request ids, logs, headers and the problem answers around them.
 pub fn serve(routes: OpenApiRouter<App>, app: App) -> axum::Router {
-    let (router, _) = routes.split_for_parts();
+    let (router, api) = routes.split_for_parts();
+    let around_all = (app.clone(), Arc::new(Routes::of(&api)));
     router
         .fallback(|| async { Refusal::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Refusal::from(Code::MethodNotAllowed) })
         .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), around))
+        .layer(axum::middleware::from_fn_with_state(around_all, around))
         .with_state(app)
 }
 
 /// Everything that happens around a handler.
 async fn around(
-    axum::extract::State(app): axum::extract::State<App>,
+    axum::extract::State((app, routes)): axum::extract::State<(App, Arc<Routes>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     // Whoever it is, is found out once. A credential that is no good is refused where one is asked for.
-    if let Ok(Some(caller)) = app.caller(request.headers()).await {
+    let caller = app.caller(request.headers()).await.ok().flatten();
+    if let Some(caller) = caller.clone() {
         request.extensions_mut().insert(caller);
     }
     let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| sane(id));
@@ -51,7 +57,20 @@ async fn around(
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
     let action: Arc<str> = format!("{} {route}", request.method()).into();
     let scope = Scope { correlation: Some(id.clone()), action: action.clone() };
-    let mut response = telemetry::within(scope, next.run(request)).await;
+    // What is no route is counted nowhere: the gateway does not let it through.
+    let class = routes.find(request.method(), route).map(|route| route.class(request.uri().query()));
+    let address = address(&request);
+    let answer = async {
+        let Some(class) = class else { return next.run(request).await };
+        let (notice, admitted) = limit::store::admit(&app, class, caller, address).await;
+        let mut response = match admitted {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        };
+        notice.write(response.headers_mut());
+        response
+    };
+    let mut response = telemetry::within(scope, Box::pin(answer)).await;
     if let Some(meter) = &app.meter {
         meter.ran(&action);
     }
@@ -69,6 +88,15 @@ async fn around(
     // Private unless a handler said otherwise.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Where a request comes from, as the gateway saw it. Headers would say what their sender likes.
+fn address(request: &Request) -> Option<IpAddr> {
+    match request.extensions().get::<RequestContext>()? {
+        RequestContext::ApiGatewayV2(context) => context.http.source_ip.as_deref()?.parse().ok(),
+        // No other gateway calls us.
+        _ => None,
+    }
 }
 
 fn sane(id: &str) -> bool {

@@ -7,6 +7,7 @@
 //! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
 //! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`vendor`] [`retail`] [`price`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
 //! | capacity and its waiting room, written by booking alone | [`pool`] [`room`] |
+//! | how often callers may ask | [`limit`] |
 //! | documents | [`calendar`] [`sheet`] |
 //! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
 //!
@@ -28,6 +29,7 @@ pub mod error;
 pub mod http;
 pub mod id;
 pub mod identity;
+pub mod limit;
 #[cfg(feature = "mail")]
 pub mod mail;
 pub mod message;

@@ -47,6 +47,8 @@ pub enum Purpose {
     Challenge,
     /// The secret of a second factor.
     SecondFactor,
+    /// What names a caller in the books of the rate limits.
+    Limit,
 }
 
 impl Purpose {
@@ -67,6 +69,7 @@ impl Purpose {
             Self::Guesses => b"guesses\0",
             Self::Challenge => b"challenge\0",
             Self::SecondFactor => b"second-factor\0",
+            Self::Limit => b"limit\0",
         }
     }
 }

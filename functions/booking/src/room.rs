@@ -15,6 +15,7 @@ use tessera::catalogue::store::Programme;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path, cacheable, inline_source};
 use tessera::id::EventId;
+use tessera::limit::Class;
 use tessera::room::{Admission, Fate, Line, Phase, Place, Room, Supply, WaitingRoom, store};
 use tessera::sign::Purpose;
 
@@ -215,7 +216,7 @@ pub struct AdmissionView {
 
 /// Be admitted. The place is the proof, so no other credential is asked for. Asking again gives the same end; after it,
 /// the place is good for nothing and one joins again.
-#[utoipa::path(post, path = "/v1/events/{id}/waiting-room/admissions", tag = "booking", request_body = PresentPlace,
+#[utoipa::path(post, path = "/v1/events/{id}/waiting-room/admissions", tag = "booking", extensions(("x-limit" = json!(Class::Write))), request_body = PresentPlace,
     params(("id" = EventId, Path, description = "The event")),
     responses((status = 200, description = "Admitted", body = AdmissionView)))]
 pub async fn admit(
@@ -271,7 +272,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// A page on which a browser can wait: it joins, looks how far the line has come, and is admitted. It keeps its place in the
 /// browser's session. Where only accounts may join, send people here with `#access_token=…`.
-#[utoipa::path(get, path = "/v1/events/{id}/waiting-room/page", tag = "booking",
+#[utoipa::path(get, path = "/v1/events/{id}/waiting-room/page", tag = "booking", extensions(("x-limit" = json!(Class::Open))),
     params(("id" = EventId, Path, description = "The event"), Access),
     responses((status = 200, description = "The page", content_type = "text/html", body = String)))]
 pub async fn page(

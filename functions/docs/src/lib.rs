@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use tessera::app::App;
 use tessera::config::ConfigError;
 use tessera::error::{Code, Result};
+use tessera::limit::Class;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -32,7 +33,7 @@ pub fn router(app: App) -> Result<axum::Router, ConfigError> {
 }
 
 /// The OpenAPI description of everything.
-#[utoipa::path(get, path = "/openapi.json", tag = "docs",
+#[utoipa::path(get, path = "/openapi.json", tag = "docs", extensions(("x-limit" = json!(Class::Open))),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)))]
 pub async fn description() -> impl IntoResponse {
     (
@@ -42,7 +43,7 @@ pub async fn description() -> impl IntoResponse {
 }
 
 /// The page for people.
-#[utoipa::path(get, path = "/docs", tag = "docs",
+#[utoipa::path(get, path = "/docs", tag = "docs", extensions(("x-limit" = json!(Class::Open))),
     responses((status = 200, description = "The API, readable", content_type = "text/html", body = String)))]
 pub async fn page() -> Result<impl IntoResponse> {
     let page = PAGE.as_ref().map_err(|error| Code::Internal.caused_by(error.clone()))?;

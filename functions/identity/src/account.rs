@@ -15,6 +15,7 @@ use tessera::error::{Code, Result};
 use tessera::http::Input;
 use tessera::id::AccountId;
 use tessera::identity::{Account, store};
+use tessera::limit::Class;
 use tessera::message::CodePurpose;
 use tessera::text::{Email, Text};
 
@@ -40,7 +41,7 @@ pub const CHECK_MAIL: (StatusCode, Json<CheckMail>) =
     (StatusCode::ACCEPTED, Json(CheckMail { status: "check_mail" }));
 
 /// Sign up: a code is mailed to the address. An address that has an account gets a hint instead; the answer is the same.
-#[utoipa::path(post, path = "/v1/accounts", tag = "identity", request_body = SignUp,
+#[utoipa::path(post, path = "/v1/accounts", tag = "identity", extensions(("x-limit" = json!(Class::Mail))), request_body = SignUp,
     responses((status = 202, description = "A mail is on its way", body = CheckMail)))]
 pub async fn sign_up(State(app): State<App>, input: Input<SignUp>) -> Result<(StatusCode, Json<CheckMail>)> {
     let (SignUp { email, password, name }, now) = (input.value, app.clock.now());
@@ -76,7 +77,7 @@ pub struct ForAddress {
 }
 
 /// Ask for a new code.
-#[utoipa::path(post, path = "/v1/accounts/code", tag = "identity", request_body = ForAddress,
+#[utoipa::path(post, path = "/v1/accounts/code", tag = "identity", extensions(("x-limit" = json!(Class::Mail))), request_body = ForAddress,
     responses((status = 202, description = "If the address waits for proof, a mail is on its way", body = CheckMail)))]
 pub async fn new_code(
     State(app): State<App>,
@@ -113,7 +114,7 @@ pub struct Proof {
 }
 
 /// Prove the address with the mailed code. Five wrong tries use a code up.
-#[utoipa::path(post, path = "/v1/accounts/verify", tag = "identity", request_body = Proof,
+#[utoipa::path(post, path = "/v1/accounts/verify", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), request_body = Proof,
     responses((status = 204, description = "Proven: sign in")))]
 pub async fn verify(State(app): State<App>, input: Input<Proof>) -> Result<StatusCode> {
     let (Proof { email, code }, now) = (input.value, app.clock.now());

@@ -17,6 +17,7 @@ use tessera::error::{Code, Result};
 use tessera::http::{Input, Path};
 use tessera::id::SessionId;
 use tessera::identity::{Account, Refresh, Session, store};
+use tessera::limit::Class;
 use tessera::sign::random;
 use tessera::text::{Email, Text};
 
@@ -36,7 +37,7 @@ pub struct SignIn {
 }
 
 /// Sign in. Unknown, unverified and wrong answer alike, after the same work; so does every address after too many tries.
-#[utoipa::path(post, path = "/v1/sessions", tag = "identity", request_body = SignIn,
+#[utoipa::path(post, path = "/v1/sessions", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), request_body = SignIn,
     responses((status = 201, description = "Signed in", body = Tokens)))]
 pub async fn sign_in(
     State(app): State<App>,
@@ -120,7 +121,7 @@ pub struct Renew {
 }
 
 /// Get the next pair of tokens. Using a token again later than 20 seconds after it was replaced ends the session.
-#[utoipa::path(post, path = "/v1/sessions/refresh", tag = "identity", request_body = Renew,
+#[utoipa::path(post, path = "/v1/sessions/refresh", tag = "identity", extensions(("x-limit" = json!(Class::Write))), request_body = Renew,
     responses((status = 200, description = "The next pair", body = Tokens)))]
 pub async fn refresh(
     State(app): State<App>,

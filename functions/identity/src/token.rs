@@ -16,6 +16,7 @@ use tessera::config::{Config, ConfigError};
 use tessera::error::{Code, Result};
 use tessera::id::SessionId;
 use tessera::identity::{ACCESS_SECONDS, Session};
+use tessera::limit::Class;
 use tessera::sign::Purpose;
 
 /// Makes access tokens.
@@ -152,7 +153,7 @@ impl Presented {
 }
 
 /// The published keys, RFC 7517.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "identity",
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "identity", extensions(("x-limit" = json!(Class::Open))),
     responses((status = 200, description = "JWK set", content_type = "application/json", body = Object)))]
 pub async fn jwks(State(app): State<App>) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "public, max-age=300")], Json(app.keys.set.clone()))

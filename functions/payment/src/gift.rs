@@ -15,6 +15,7 @@ use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, etag};
 use tessera::id::{GiftCardId, OrganisationId};
 use tessera::identity::Action;
 use tessera::identity::audit::{Act, Note};
+use tessera::limit::Class;
 use tessera::money::Money;
 use tessera::order::Order;
 use tessera::page::{Page, Paging};
@@ -224,7 +225,7 @@ pub struct GiftCardBalance {
 }
 
 /// Look what is left on a gift card, for whoever has its code. (A POST, so that codes are in no address and no log.)
-#[utoipa::path(post, path = "/v1/gift-cards/balance", tag = "payment", request_body = GiftCardLook,
+#[utoipa::path(post, path = "/v1/gift-cards/balance", tag = "payment", extensions(("x-limit" = json!(Class::GiftCard))), request_body = GiftCardLook,
     responses((status = 200, description = "What is left", body = GiftCardBalance)))]
 pub async fn balance(State(app): State<App>, input: Input<GiftCardLook>) -> Result<Json<GiftCardBalance>> {
     let GiftCardLook { organisation, code } = input.value;

@@ -17,6 +17,7 @@ use tessera::error::{Code, Refusal, Result};
 use tessera::http::{Path, too_large};
 use tessera::id::{OrganisationId, PaymentId};
 use tessera::identity::Action;
+use tessera::limit::Class;
 use tessera::money::{Currency, Money};
 use tessera::payment::promise::{MAX_RECEIPTS, PayTo, REFERENCE, Receipt, Way};
 use tessera::payment::refund::RefundState;
@@ -109,7 +110,7 @@ pub struct StatementRead {
 
 /// Read a bank statement of my organisation: CAMT.052, .053 or .054 (XML), or the CSV export of a bank. Transfers that name a payment's
 /// reference are noted as its receipts; the answer says what is left to look at.
-#[utoipa::path(post, path = "/v1/organisations/{id}/statements", tag = "payment", security(("bearer" = [])),
+#[utoipa::path(post, path = "/v1/organisations/{id}/statements", tag = "payment", extensions(("x-limit" = json!(Class::Upload))), security(("bearer" = [])),
     request_body(content((String = "application/xml"), (String = "text/csv")), description = "The file as the bank gave it, of at most 4 MB"),
     params(("id" = OrganisationId, Path, description = "The organisation")),
     responses((status = 200, description = "What became of it", body = StatementRead)))]

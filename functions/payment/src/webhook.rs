@@ -12,11 +12,12 @@ use std::sync::Arc;
 use tessera::app::App;
 use tessera::error::{Code, Result};
 use tessera::http::too_large;
+use tessera::limit::Class;
 use tessera::payment::store::Reported;
 use tessera::payment::{Provider, store};
 
 /// Stripe reports here. Answered quickly: everything that follows is done by queues.
-#[utoipa::path(post, path = "/v1/webhooks/stripe", tag = "payment",
+#[utoipa::path(post, path = "/v1/webhooks/stripe", tag = "payment", extensions(("x-limit" = json!(Class::Open))),
     params(("Stripe-Signature" = String, Header, description = "t=…,v1=…")),
     request_body(content = Object, description = "A Stripe event, signed"),
     responses((status = 204, description = "Noted")))]
@@ -38,7 +39,7 @@ pub async fn stripe(
 
 /// Razorpay reports here. Answered quickly: everything that follows is done by queues. Its signature covers no time, so that whoever
 /// records a report can send it again; it says nothing new then, and the report's id is remembered, too.
-#[utoipa::path(post, path = "/v1/webhooks/razorpay", tag = "payment",
+#[utoipa::path(post, path = "/v1/webhooks/razorpay", tag = "payment", extensions(("x-limit" = json!(Class::Open))),
     params(("X-Razorpay-Signature" = String, Header, description = "HMAC-SHA256 of the body, hexadecimal"),
         ("x-razorpay-event-id" = Option<String>, Header, description = "The same when a report comes again")),
     request_body(content = Object, description = "A Razorpay event, signed"),

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tessera_local::whole::GENEROUS;
 
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -29,6 +30,8 @@ impl Apart {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", &address.to_string(), "--data"]).arg(folder.path());
+        // All clients have one address.
+        command.args(["--parameter", &format!("Limits={GENEROUS}")]);
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn,dynoxide=error,s3s=error,s3s_fs=error");
         }

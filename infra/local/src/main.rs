@@ -173,6 +173,7 @@ async fn serve(serve: Serve) -> Result<(), Failure> {
         data: Some(serve.data.clone()),
         template: serve.template,
         parameters: serve.parameters,
+        limits: None,
         retry_delay: Duration::from_secs(2),
     };
     let whole = Whole::start(options).await?;

@@ -1,7 +1,9 @@
 //! The API description of everything, made from the code of all capabilities.
 
+use http::Method;
 use tessera::error::Code;
 use tessera::http::Problem;
+use tessera::limit::routes::{EXTENSION, Routes};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
@@ -34,7 +36,7 @@ pub fn description() -> OpenApi {
         .title("Tessera")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Booking and selling: holds that never oversell, orders, payments, tickets, gates.",
+            "Booking and selling: holds that never oversell, orders, payments, tickets, gates. What each request is counted as is in `x-limit`; how much of that is allowed, in the answer's `RateLimit-Policy`.",
         ))
         .license(Some(utoipa::openapi::LicenseBuilder::new().name("Apache-2.0").build()))
         .build();
@@ -59,14 +61,20 @@ pub fn description() -> OpenApi {
         )
         .build();
     components.responses.insert("Problem".to_owned(), RefOr::T(problem));
-    for item in api.paths.paths.values_mut() {
-        for operation in
-            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
-        {
+    let limits = Routes::of(&api);
+    for (path, item) in &mut api.paths.paths {
+        for (method, operation) in [
+            (Method::GET, &mut item.get),
+            (Method::POST, &mut item.post),
+            (Method::PUT, &mut item.put),
+            (Method::DELETE, &mut item.delete),
+        ] {
+            let (Some(operation), Some(limit)) = (operation, limits.find(&method, path)) else { continue };
             operation
                 .responses
                 .responses
                 .insert("default".to_owned(), RefOr::Ref(Ref::from_response_name("Problem")));
+            operation.extensions = Some([(EXTENSION, limit.class.word())].into_iter().collect());
         }
     }
     api

@@ -1,7 +1,7 @@
 //! The home with the outside world around it: the payment provider and the mail service as sandboxes.
 //!
-//! This is what `tessera` starts and what tests use: nothing is different between the two but where data is kept and
-//! how long failed work waits.
+//! This is what `tessera` starts and what tests use: nothing is different between the two but where data is kept, how long
+//! failed work waits, and how often callers may ask.
 
 use crate::error::HomeError;
 use crate::{Home, Listen, Options, Unsettled, console, functions};
@@ -26,13 +26,28 @@ pub struct WholeOptions {
     pub template: Option<PathBuf>,
     /// Values for the template's parameters.
     pub parameters: Vec<(String, String)>,
+    /// How often callers may ask, as the template's `Limits` says it; `None` is as the template has it.
+    pub limits: Option<String>,
     /// After which time failed work is tried again.
     pub retry_delay: Duration,
 }
 
+/// Limits for whoever plays a whole crowd from one address: tests, measurements, the demo.
+pub const GENEROUS: &str = "read=10000000/60,read_address=10000000/60,write=10000000/60,write_address=10000000/60,\
+    sign_in=10000000/60,sign_in_address=10000000/60,mail=10000000/60,mail_address=10000000/60,\
+    gift_card=10000000/60,gift_card_address=10000000/60,link=10000000/60,link_address=10000000/60,\
+    upload=10000000/60,upload_address=10000000/60";
+
 impl Default for WholeOptions {
     fn default() -> Self {
-        Self { listen: None, data: None, template: None, parameters: Vec::new(), retry_delay: Duration::ZERO }
+        Self {
+            listen: None,
+            data: None,
+            template: None,
+            parameters: Vec::new(),
+            limits: Some(GENEROUS.to_owned()),
+            retry_delay: Duration::ZERO,
+        }
     }
 }
 
@@ -111,7 +126,9 @@ impl Whole {
             ("RazorpayPayPage", format!("{url}/_razorpay/pay/{{order}}")),
             ("MailFrom", "tickets@tessera.example".to_owned()),
         ];
-        home.offered = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let limits = options.limits.map(|limits| ("Limits", limits));
+        home.offered =
+            given.into_iter().chain(limits).map(|(name, value)| (name.to_owned(), value)).collect();
         home.parameters.extend(options.parameters);
         home.extra = vec![
             ("/_stripe".to_owned(), stripe::router(stripe.clone())),

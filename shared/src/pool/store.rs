@@ -17,9 +17,7 @@ use crate::db::{Attributes, Db, Key, Table, store_error};
 use crate::error::{Code, Refusal, Result};
 use crate::id::PoolId;
 use crate::vendor;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -378,35 +376,7 @@ pub(crate) async fn update(
     names: Option<HashMap<String, String>>,
     values: HashMap<String, AttributeValue>,
 ) -> Result<Result<Attributes, Option<Attributes>>> {
-    let request = db
-        .client()
-        .update_item()
-        .table_name(db.table(Table::Pool))
-        .key("pk", AttributeValue::S(key.pk.clone()))
-        .key("sk", AttributeValue::S(key.sk.clone()))
-        .update_expression(expression)
-        .condition_expression(condition)
-        .set_expression_attribute_names(names)
-        .set_expression_attribute_values(Some(values))
-        .return_values(ReturnValue::UpdatedNew)
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        .set_return_consumed_capacity(db.wants_capacity());
-    match request.send().await {
-        Ok(output) => {
-            db.count_write(output.consumed_capacity());
-            Ok(Ok(output.attributes.unwrap_or_default()))
-        }
-        Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
-            db.count_failed_write();
-            match service.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(failed) => {
-                    Ok(Err(failed.item.filter(|item| !item.is_empty())))
-                }
-                other => Err(Code::Internal.caused_by(other)),
-            }
-        }
-        Err(error) => Err(store_error(error)),
-    }
+    db.update(Table::Pool, key, expression, condition, names, values).await
 }
 
 /// Reads every lane of a pool, strongly consistent, in order. Those of a quota that were never used read as free.
