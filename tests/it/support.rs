@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 use tessera_local::stores::faults::Side;
 use tessera_local::whole::{Whole, WholeOptions};
@@ -16,6 +17,8 @@ pub struct World {
     pub whole: Whole,
     pub http: reqwest::Client,
     pub url: String,
+    /// What was said from when somebody began to listen: bodies, credentials and keys, both ways.
+    pub heard: Mutex<Option<Vec<Value>>>,
 }
 
 /// An answer, read to the end.
@@ -55,14 +58,17 @@ impl Answer {
 pub struct Call<'a> {
     request: reqwest::RequestBuilder,
     world: &'a World,
+    said: Value,
 }
 
 impl Call<'_> {
     pub fn by(mut self, token: &str) -> Self {
+        self.said["token"] = json!(token);
         self.request = self.request.bearer_auth(token);
         self
     }
     pub fn key(mut self, key: &str) -> Self {
+        self.said["idempotency_key"] = json!(key);
         self.request = self.request.header("Idempotency-Key", key);
         self
     }
@@ -72,6 +78,7 @@ impl Call<'_> {
     }
     pub fn json(mut self, body: Value) -> Self {
         self.request = self.request.json(&body);
+        self.said["sent"] = body;
         self
     }
     pub fn body(mut self, body: impl Into<reqwest::Body>) -> Self {
@@ -79,13 +86,15 @@ impl Call<'_> {
         self
     }
     pub async fn send(self) -> Answer {
-        let _ = self.world;
         let response = self.request.send().await.expect("the home answers");
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("a whole answer").to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             eprintln!("500: {body}");
+        }
+        if let Some(heard) = self.world.heard.lock().unwrap().as_mut() {
+            heard.extend([self.said, body.clone()]);
         }
         Answer { status: status.as_u16(), headers, body, bytes }
     }
@@ -139,11 +148,12 @@ impl World {
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
-        Self { url: whole.url().to_owned(), whole, http }
+        Self { url: whole.url().to_owned(), whole, http, heard: Mutex::default() }
     }
 
     pub fn call(&self, method: Method, path: &str) -> Call<'_> {
-        Call { request: self.http.request(method, format!("{}{path}", self.url)), world: self }
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        Call { request, world: self, said: json!({}) }
     }
     pub fn get(&self, path: &str) -> Call<'_> {
         self.call(Method::GET, path)

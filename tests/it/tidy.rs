@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use tessera::error::Code;
+use tessera::limit::routes::Routes;
+use tessera::limit::{By, Class, Limits, bucket_name};
 use tessera::message::{Envelope, Queue};
+use tessera_local::openapi;
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -139,16 +142,19 @@ fn permissions_name_actions_and_resources_without_wildcards() {
     }
 }
 
-/// A capability alone writes its table; booking alone writes lanes.
+/// A capability alone writes its table; booking alone writes lanes. One exception: how often callers have asked is counted by every
+/// function that answers them, since no other could do it before the work begins; they may do nothing else there.
 #[test]
 fn only_its_owner_may_write_a_table() {
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     let mut function = String::new();
     let mut action = String::new();
-    let mut checked = 0;
+    let (mut checked, mut counting, mut answering) = (0, BTreeSet::new(), BTreeSet::new());
     for line in template.lines() {
         if let Some(binary) = line.trim().strip_prefix("Binary: ") {
             function = binary.trim_end_matches("-worker").to_owned();
+        } else if line.contains("ApiId: !Ref Api") {
+            answering.insert(function.clone());
         } else if let Some(actions) = line.trim().strip_prefix("Action: ") {
             action = actions.to_owned();
         } else if let Some(resource) = line.trim().strip_prefix("Resource: ")
@@ -156,12 +162,21 @@ fn only_its_owner_may_write_a_table() {
         {
             let table =
                 resource.split("GetAtt ").nth(1).unwrap().split("Table").next().unwrap().to_lowercase();
+            if table == "limit" {
+                assert_eq!(action, "[dynamodb:UpdateItem]", "{function}");
+                assert_eq!(resource, "[!GetAtt LimitTable.Arn]", "{function}");
+                counting.insert(function.clone());
+                continue;
+            }
             let owner = if table == "pool" { "booking" } else { &table };
             assert_eq!(function, owner, "{function} writes {table}");
             checked += 1;
         }
     }
     assert!(checked >= 14, "{checked}");
+    // What everybody may read is not counted.
+    answering.remove("docs");
+    assert_eq!(counting, answering, "who answers callers counts them");
 }
 
 /// One of every message ever published, as it was published. Never change a line; add one.
@@ -230,9 +245,40 @@ fn the_documents_are_the_codes() {
             rows.iter().for_each(|row| writeln!(tables, "|{row}").unwrap());
         }
     }
-    for (name, text) in [("errors.md", errors), ("messages.md", messages), ("table.md", tables)] {
+    let generated =
+        [("errors.md", errors), ("messages.md", messages), ("table.md", tables), ("limits.md", limits())];
+    for (name, text) in generated {
         same(&root().join("shared/docs").join(name), &text);
     }
+}
+
+/// What may be asked how often, and what each route is counted as.
+fn limits() -> String {
+    let mut text = "# Limits\n\nMade from `shared/src/limit/mod.rs`, which says who is counted and where, and from the description of the API. A deployment \
+        changes what it names in the template's parameter `Limits`: `write=120/60` is a burst of 120, and 120 again in 60 seconds.\n\n\
+        | class | by caller | by address | asked | what is counted |\n|---|---|---|---|---|\n"
+        .to_owned();
+    let limits = Limits::default();
+    for class in Class::ALL {
+        let quota = |by| {
+            limits
+                .of(*class, by)
+                .map_or("–".to_owned(), |quota| format!("`{}={quota}`", bucket_name(*class, by)))
+        };
+        let asked = match (class, class.is_strict()) {
+            (Class::Open, _) => "never",
+            (_, true) => "always: strict",
+            (_, false) => "from the second on: fair use",
+        };
+        let (own, address) = (quota(By::Caller), quota(By::Address));
+        writeln!(text, "| {} | {own} | {address} | {asked} | {} |", class.word(), class.what()).unwrap();
+    }
+    text.push_str("\n| route | class | with a secret in its address |\n|---|---|---|\n");
+    for (method, path, route) in Routes::of(&openapi::description()).all() {
+        let secret = if route.takes_secret { Class::Link.word() } else { "" };
+        writeln!(text, "| `{method} {path}` | {} | {secret} |", route.class.word()).unwrap();
+    }
+    text
 }
 
 fn same(path: &Path, text: &str) {
