@@ -4,7 +4,9 @@ use crate::app::{Aws, client};
 use crate::config::Config;
 use crate::error::{Code, Result};
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::error::DisplayErrorContext;
+use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::operation::RequestId;
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 
@@ -37,8 +39,18 @@ impl Mailer {
             .from_email_address(from)
             .destination(Destination::builder().to_addresses(to).build());
         let sent = send.content(EmailContent::builder().raw(raw).build()).send().await;
-        let sent =
-            sent.map_err(|error| Code::Unavailable.caused_by(DisplayErrorContext(error).to_string()))?;
+        let sent = sent.map_err(|error| Code::Unavailable.caused_by(cause(error)))?;
         Ok(sent.message_id.unwrap_or_default())
+    }
+}
+
+/// Which error it is, and of which request. The service's own sentence names those to whom it did not send.
+fn cause(error: SdkError<SendEmailError>) -> String {
+    match error.as_service_error() {
+        Some(refused) => {
+            let (code, request) = (refused.code().unwrap_or("no code"), error.request_id().unwrap_or("-"));
+            format!("the mail service refused: {code}, request {request}")
+        }
+        None => DisplayErrorContext(error).to_string(),
     }
 }

@@ -274,7 +274,8 @@ async fn outages(world: &World, sale: &Sale) {
     for service in [Service::S3, Service::Sqs] {
         faults.add(rule(service, None, Fault::Throttle));
     }
-    world.whole.mail().switch(|switches| (switches.fail_next, switches.reject_next) = (2, 1)).unwrap();
+    let barred = vec!["sonny@example.org".to_owned()];
+    world.whole.mail().switch(|switches| (switches.fail_next, switches.reject) = (2, barred)).unwrap();
     world.whole.stripe().switch(|switches| switches.fail_next = 2).unwrap();
     let buyer = ordered(world, sale, "sonny@example.org").await;
     let payment = opens(world, &buyer, json!({"provider": "stripe"})).await;
@@ -282,6 +283,8 @@ async fn outages(world: &World, sale: &Sale) {
     world.settle().await;
     faults.clear();
     world.settle().await;
+    world.whole.mail().switch(|switches| switches.reject.clear()).unwrap();
+    assert!(world.mails_to("sonny@example.org").is_empty(), "the service has refused it, and said to whom");
 }
 
 #[tokio::test(flavor = "multi_thread")]

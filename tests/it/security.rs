@@ -3,6 +3,7 @@
 use crate::credentials::sign_in;
 use crate::second_factor;
 use crate::support::{World, text};
+use crate::support::{Answer, World, text, uuid};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
@@ -10,6 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tessera_local::secrets::{self, Step};
+use std::collections::BTreeSet;
 use tessera_local::whole::WholeOptions;
 
 /// Signs any claims with the deployment's own key: what an attacker without the key cannot even do.
@@ -107,6 +109,142 @@ async fn every_answer_carries_its_request_id_and_the_security_headers() {
     ] {
         assert_eq!(answer.header(name), value);
     }
+}
+
+/// Which headers of OWASP ASVS 5.0, V3.4, an answer lacks.
+fn lacks(answer: &Answer) -> Vec<&'static str> {
+    let public = answer.header("cache-control").starts_with("public");
+    let resource = answer.header("cross-origin-resource-policy");
+    let policy = answer.header("content-security-policy");
+    let page = answer.header("content-type").starts_with("text/html");
+    let needed = [
+        ("HSTS", answer.header("strict-transport-security") == "max-age=63072000; includeSubDomains"),
+        ("nosniff", answer.header("x-content-type-options") == "nosniff"),
+        ("no referrer", answer.header("referrer-policy") == "no-referrer"),
+        ("a cache policy", public || answer.header("cache-control") == "no-store"),
+        ("a resource policy", resource == "same-origin" || (public && resource == "cross-origin")),
+        ("an opener policy", answer.header("cross-origin-opener-policy") == "same-origin"),
+        ("vary", answer.header("vary") == "origin"),
+        ("an id", !answer.header("x-request-id").is_empty()),
+        ("no frame", policy.contains("frame-ancestors 'none'")),
+        ("nothing else", policy.starts_with("default-src 'none';") && !policy.contains("unsafe")),
+        ("no base", !page || policy.contains("base-uri 'none'") && policy.contains("object-src 'none'")),
+        ("a type", answer.bytes.is_empty() || !answer.header("content-type").is_empty()),
+    ];
+    needed.into_iter().filter(|(_, there)| !there).map(|(name, _)| name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_routes_answer_has_the_headers_that_protect_it() {
+    let world = World::new().await;
+    let sale = world.sale(5, json!({})).await;
+    let (mut seen, api) = (0, serde_json::to_value(tessera_local::openapi::description()).unwrap());
+    for (path, methods) in api["paths"].as_object().unwrap() {
+        let path: String =
+            path.split('{').enumerate().fold(String::new(), |path, (place, part)| match place {
+                0 => part.to_owned(),
+                _ => path + &sale.event + part.split_once('}').unwrap().1,
+            });
+        for method in methods.as_object().unwrap().keys() {
+            let method: reqwest::Method = method.to_uppercase().parse().unwrap();
+            for token in [None, Some(&sale.organiser.token)] {
+                let mut call = world.call(method.clone(), &path).key(&uuid());
+                if let Some(token) = token {
+                    call = call.by(token);
+                }
+                let call = if method == "GET" { call } else { call.json(json!({})) };
+                let answer = call.send().await;
+                assert_eq!(lacks(&answer), Vec::<&str>::new(), "{method} {path}: {:?}", answer.headers);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 250, "{seen}");
+    // What browsers may keep, and what they are told to keep.
+    let event = world.get(&format!("/v1/events/{}", sale.event)).send().await;
+    assert_eq!(event.header("cross-origin-resource-policy"), "cross-origin");
+    let same = world.get(&format!("/v1/events/{}", sale.event)).header("If-None-Match", event.header("etag"));
+    let same = same.send().await;
+    assert_eq!((same.status, lacks(&same)), (304, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_named_origins_may_call_and_those_of_others_may_not() {
+    let parameters =
+        vec![("AllowedOrigins".to_owned(), "https://shop.example.org,http://localhost:5173".to_owned())];
+    let world = World::with(WholeOptions { parameters, ..WholeOptions::default() }).await;
+    let ask = async |origin: &str| {
+        let preflight = world
+            .call(reqwest::Method::OPTIONS, "/v1/holds")
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "POST")
+            .header("Access-Control-Request-Headers", "authorization,idempotency-key");
+        (preflight.send().await, world.get("/v1/me").header("Origin", origin).send().await)
+    };
+    for origin in ["https://shop.example.org", "http://localhost:5173"] {
+        let (preflight, answer) = ask(origin).await;
+        assert_eq!(preflight.status, 204);
+        for answered in [&preflight, &answer] {
+            assert_eq!(answered.header("access-control-allow-origin"), origin);
+            assert_eq!(answered.header("access-control-allow-credentials"), "", "nothing goes by cookies");
+        }
+        assert_eq!(preflight.header("access-control-max-age"), "7200");
+        let list = |answer: &Answer, name| -> BTreeSet<String> {
+            answer.header(name).split(',').map(|one| one.trim().to_lowercase()).collect()
+        };
+        let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(list(&preflight, "access-control-allow-methods"), of(&["get", "post", "put", "delete"]));
+        // Every header that a handler reads and a browser would not send without being asked.
+        let sent = [
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "traceparent",
+            "x-request-id",
+        ];
+        assert_eq!(list(&preflight, "access-control-allow-headers"), of(&sent));
+        let read = [
+            "content-disposition",
+            "etag",
+            "location",
+            "ratelimit",
+            "ratelimit-policy",
+            "retry-after",
+            "x-request-id",
+        ];
+        assert_eq!(list(&answer, "access-control-expose-headers"), of(&read));
+    }
+    for origin in [
+        "https://example.org",
+        "http://shop.example.org",
+        "https://shop.example.org:8443",
+        "https://shop.example.org.evil.example",
+        "https://evil.example/https://shop.example.org",
+        "https://SHOP.example.org",
+        "null",
+        "*",
+    ] {
+        let (preflight, answer) = ask(origin).await;
+        for answered in [&preflight, &answer] {
+            let names = answered.headers.keys().map(reqwest::header::HeaderName::as_str);
+            let allowed: Vec<_> = names.filter(|name| name.starts_with("access-control")).collect();
+            assert!(allowed.is_empty(), "{origin}: {allowed:?}");
+        }
+    }
+}
+
+/// What a deployment can be told: origins by name, never all of them, and never with credentials.
+#[test]
+fn no_origin_is_a_wildcard() {
+    let template = include_str!("../../template.yaml");
+    let api =
+        template.split("CorsConfiguration:").nth(1).unwrap().split("DefaultRouteSettings").next().unwrap();
+    assert!(api.contains("AllowOrigins: !Ref AllowedOrigins") && !api.contains('*'), "{api}");
+    assert!(!api.contains("AllowCredentials"), "{api}");
+    let parameter = template.split("  AllowedOrigins:\n").nth(1).unwrap().split("  Limits:").next().unwrap();
+    assert!(parameter.contains("AllowedPattern: \"^(https://[a-z0-9.-]+|"), "{parameter}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -264,7 +264,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
         inline_source(text.map_or("", |(text, _)| text))
     };
     format!(
-        "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; base-uri 'none'; object-src 'none'; form-action 'none'; frame-ancestors 'none'",
         inline("script"),
         inline("style")
     )

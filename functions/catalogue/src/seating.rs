@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tessera::app::App;
 use tessera::auth::Agent;
 use tessera::catalogue::{Event, Seats, State as EventState, Visibility};
 use tessera::db::{Listing, Put, Query, Replace};
 use tessera::error::{Code, Refusal, Result};
-use tessera::http::{IdempotencyKey, Input, Params, Path, cacheable, cacheable_as};
+use tessera::http::{IdempotencyKey, Input, Params, Path, cacheable, cacheable_as, inline_source};
 use tessera::id::{EventId, OrganisationId, PoolId, VenueId};
 use tessera::identity::Action;
 use tessera::page::{Page, Paging};
@@ -277,6 +277,14 @@ pub async fn map(
     cacheable(&headers, &SeatMap { sections: sections.into_iter().map(section).collect() }, seconds(&event))
 }
 
+/// The policy of the picture: its own style, by its hash. As an image it may be on any page.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let style = inline_source(picture::STYLE);
+    format!(
+        "default-src 'none'; style-src {style}; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+    )
+});
+
 /// The seat maps of an event as a picture.
 #[utoipa::path(get, path = "/v1/events/{id}/seats.svg", tag = "catalogue",
     params(("id" = EventId, Path, description = "The event"), Access),
@@ -295,6 +303,6 @@ pub async fn image(
         lane.map_or(Status::Blocked, |lane| Status::of(lane, seat.cell, now))
     };
     let drawn = picture::draw(event.details.name.as_str(), &seatings, status);
-    let policy = [("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")];
+    let policy = [("content-security-policy", POLICY.as_str())];
     Ok((policy, cacheable_as(&headers, "image/svg+xml", drawn.into_bytes(), seconds(&event))).into_response())
 }

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use tessera::app::App;
 use tessera::config::ConfigError;
 use tessera::error::{Code, Result};
+use tessera::http::inline_source;
 use tessera::limit::Class;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -47,10 +48,21 @@ pub async fn description() -> impl IntoResponse {
     responses((status = 200, description = "The API, readable", content_type = "text/html", body = String)))]
 pub async fn page() -> Result<impl IntoResponse> {
     let page = PAGE.as_ref().map_err(|error| Code::Internal.caused_by(error.clone()))?;
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
-    let headers = [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "public, max-age=300")];
+    let headers =
+        [(header::CONTENT_SECURITY_POLICY, POLICY.as_str()), (header::CACHE_CONTROL, "public, max-age=300")];
     Ok((headers, Html(page.as_str())))
 }
+
+/// Its own style, by its hash, and nothing else.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let style = TEMPLATE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
+    format!(
+        "default-src 'none'; style-src {}; base-uri 'none'; object-src 'none'; form-action 'none'; frame-ancestors 'none'",
+        inline_source(style.map_or("", |(style, _)| style))
+    )
+});
+
+const TEMPLATE: &str = include_str!("page.html");
 
 static PAGE: LazyLock<Result<String, String>> = LazyLock::new(|| render().map_err(|error| error.to_string()));
 
@@ -91,7 +103,7 @@ fn kind(schema: &Value) -> Value {
 fn render() -> Result<String, minijinja::Error> {
     let mut templates = Environment::new();
     templates.add_filter("kind", |schema: Value| kind(&schema));
-    templates.add_template("page.html", include_str!("page.html"))?;
+    templates.add_template("page.html", TEMPLATE)?;
     let description: serde_json::Value = serde_json::from_str(DESCRIPTION)
         .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string()))?;
     let errors: Vec<_> = Code::ALL

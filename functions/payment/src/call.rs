@@ -51,7 +51,7 @@ impl Failure {
             Self::Down { why, .. } | Self::Passing(why) => {
                 Code::ProviderUnavailable.caused_by(format!("{provider}: {why}"))
             }
-            Self::Final(error) => Code::Internal.caused_by(format!("{provider} refused: {error}")),
+            Self::Final(error) => Code::Internal.caused_by(format!("{provider} refused: {}", reason(&error))),
             Self::Unknown(refusal) => refusal,
         }
     }
@@ -142,22 +142,40 @@ async fn exchange<T: DeserializeOwned>(call: reqwest::RequestBuilder) -> Result<
     let body = answer.bytes().await.map_err(lost)?;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| match error.is_data() {
-            // It is JSON, but not of the form that we know.
-            true => Failure::Passing(error.to_string()),
+            // It is JSON, but not of the form that we know. (What was met instead is somebody's data.)
+            true => Failure::Passing(format!("{status} of another form, at column {}", error.column())),
             false => Failure::Down { why: error.to_string(), late: false },
         });
     }
     if status.is_server_error() || matches!(status.as_u16(), 401 | 429) {
-        let why = format!("{status}: {}", String::from_utf8_lossy(&body));
-        return Err(Failure::Down { why, late: false });
+        return Err(Failure::Down { why: why(status, &body), late: false });
     }
     if matches!(status.as_u16(), 403 | 409) {
-        return Err(Failure::Passing(format!("{status}: {}", String::from_utf8_lossy(&body))));
+        return Err(Failure::Passing(why(status, &body)));
     }
     match serde_json::from_slice::<Value>(&body) {
         Ok(mut body) if body["error"].is_object() => Err(Failure::Final(body["error"].take())),
         _ => Err(Failure::Passing(format!("{status} without an error object"))),
     }
+}
+
+/// What may be logged of an answer that is no success.
+fn why(status: reqwest::StatusCode, body: &[u8]) -> String {
+    let error = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    format!("{status}: {}", reason(&error["error"]))
+}
+
+/// What may be logged of a provider's `error`: which one it is. All else may be somebody's: Stripe's errors have the whole payment in
+/// them, with its client secret and whoever pays, and sentences quote what was sent. The provider's own log has the rest.
+pub(crate) fn reason(error: &Value) -> String {
+    let word = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_[].".contains(&byte))
+    };
+    let said = |name: &&str| Some(format!("{name}={}", error[name].as_str().filter(word)?));
+    let names = ["type", "code", "decline_code", "param", "reason", "field", "step", "source"];
+    let words: Vec<_> = names.iter().filter_map(said).collect();
+    if words.is_empty() { "no error that is known".to_owned() } else { words.join(" ") }
 }
 
 /// After a try that failed in passing, a random pause of up to 0.2, then 0.4 seconds ("full jitter"): then it is to be tried again. Who
@@ -175,5 +193,32 @@ pub(crate) async fn pause(what: &str, tries: u32, failure: Failure) -> Result<()
             Ok(())
         }
         other => Err(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn of_a_refusal_only_its_kind_is_logged() {
+        let error = json!({
+            "type": "invalid_request_error", "code": "payment_intent_unexpected_state", "param": "metadata[order]",
+            "message": "Invalid email address: ada@example.org",
+            "payment_intent": {"client_secret": "pi_1_secret_2", "receipt_email": "ada@example.org"},
+        });
+        let kind = "type=invalid_request_error code=payment_intent_unexpected_state param=metadata[order]";
+        assert_eq!(reason(&error), kind);
+        let refusal = Failure::Final(error.clone()).refusal("stripe");
+        assert_eq!(format!("{refusal}"), format!("internal (caused by \"stripe refused: {kind}\")"));
+        let body = json!({"error": error}).to_string();
+        assert_eq!(why(reqwest::StatusCode::CONFLICT, body.as_bytes()), format!("409 Conflict: {kind}"));
+        let odd = json!({"code": "ada@example.org", "reason": ["x"], "step": ""});
+        assert_eq!(reason(&odd), "no error that is known");
+        assert_eq!(
+            why(reqwest::StatusCode::BAD_GATEWAY, b"<html>ada@example.org"),
+            "502 Bad Gateway: no error that is known"
+        );
     }
 }

@@ -13,7 +13,7 @@
 //! <https://razorpay.com/docs/api/refunds/>, <https://razorpay.com/docs/webhooks/validate-test/>.
 
 use crate::breaker::Breaker;
-use crate::call::{self, Failure, Line};
+use crate::call::{self, Failure, Line, reason};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -157,7 +157,7 @@ fn words(error: &Value) -> (String, String) {
 fn refused(failure: Failure) -> Refusal {
     match failure {
         Failure::Final(error) => {
-            tracing::error!(%error, "razorpay refused to open a payment");
+            tracing::error!(reason = reason(&error), "razorpay refused to open a payment");
             Code::PaymentRefused.because(words(&error).1)
         }
         other => other.refusal("razorpay"),
@@ -309,7 +309,7 @@ impl Razorpay {
         match self.send::<RefundEntity>(call).await {
             Ok(made) => Ok(made.fact()),
             Err(Failure::Final(error)) => {
-                tracing::warn!(refund = id, %error, "razorpay refused a refund");
+                tracing::warn!(refund = id, reason = reason(&error), "razorpay refused a refund");
                 let progress = Progress::Failed { code: words(&error).0 };
                 let ours = Some((refund.id, attempt));
                 Ok(Some(Fact::Refund(RefundFact {

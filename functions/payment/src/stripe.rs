@@ -7,7 +7,7 @@
 //! Source: <https://docs.stripe.com/api>, <https://docs.stripe.com/webhooks#verify-manually>.
 
 use crate::breaker::Breaker;
-use crate::call::{self, Failure, Line};
+use crate::call::{self, Failure, Line, reason};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -316,7 +316,7 @@ impl Stripe {
                 Ok(made.fact())
             }
             Err(Failure::Final(error)) => {
-                tracing::warn!(refund = id, %error, "stripe refused a refund");
+                tracing::warn!(refund = id, reason = reason(&error), "stripe refused a refund");
                 let code =
                     error["code"].as_str().or_else(|| error["type"].as_str()).unwrap_or("refused").to_owned();
                 let (ours, progress) = (Some((refund.id, attempt)), Progress::Failed { code });

@@ -12,7 +12,8 @@ const MARGIN: u32 = 28;
 /// Room for a section's name above its rows.
 const HEAD: u32 = 30;
 
-const STYLE: &str = "\
+/// Its style: the only one there is in a picture.
+pub const STYLE: &str = "\
 svg{color-scheme:light dark;font:9px system-ui,sans-serif}\
 .page{fill:#fff}text{fill:#333}.stage{fill:#e4e6ee}\
 .r{--c:#2a3bb7}.v{--c:#a8650a}.a{--c:#0b7a54}.c{--c:#3c9d7c}\
