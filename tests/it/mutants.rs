@@ -220,6 +220,10 @@ impl Tamper for Wire {
             return Vec::new();
         }
         let write = write_of(asked);
+        // Who asks how often is no part of these stories: `limit.rs` has its own.
+        if write.starts_with("UpdateItem limit ") {
+            return Vec::new();
+        }
         let Some(condition) = asked.parameters["ConditionExpression"].as_str().map(str::to_owned) else {
             self.wrong(format!("{write} has no condition"));
             return Vec::new();
