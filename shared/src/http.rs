@@ -62,7 +62,7 @@ async fn around(
     let address = address(&request);
     let answer = async {
         let Some(class) = class else { return next.run(request).await };
-        let (notice, admitted) = limit::store::admit(&app, class, caller, address).await;
+        let (notice, admitted) = limit::store::admit(&app, class, caller.as_ref(), address).await;
         let mut response = match admitted {
             Ok(()) => next.run(request).await,
             Err(refusal) => refusal.into_response(),

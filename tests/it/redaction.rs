@@ -2,7 +2,7 @@
 //!
 //! The secrets are not guessed: they are what the test sent and received, what came by mail, and what the home was given.
 
-use crate::support::{Held, Sale, World, euros, text, uuid};
+use crate::support::{Held, Organiser, Sale, World, euros, text, uuid};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -53,7 +53,9 @@ impl Lines {
 }
 
 /// Members whose values are nobody else's business, wherever they are.
-const SECRET: [&str; 17] = [
+const SECRET: [&str; 19] = [
+    "secret",
+    "credential",
     "token",
     "idempotency_key",
     "access_token",
@@ -142,6 +144,28 @@ async fn accounts(world: &World) {
     let token = text(&session["access_token"]);
     world.get("/v1/me").by(&token).send().await;
     world.get("/v1/me").by(&format!("{token}x")).send().await.refused(401, "token_invalid");
+}
+
+/// A server's key and a scanner that is paired, used, and used wrongly; and somebody who is invited.
+async fn things(world: &World, seller: &Organiser) {
+    let of = |what: &str| format!("/v1/organisations/{}/{what}", seller.organisation);
+    let make = async |what: &str, wish: Value| {
+        world.post(&of(what)).by(&seller.token).key(&uuid()).json(wish).send().await.ok()
+    };
+    let gate = json!({"label": "North", "rights": {"role": "gate"}});
+    let key = text(&make("api-keys", gate.clone()).await["secret"]);
+    let code = make("devices", gate).await["code"].clone();
+    let wrong = world.post("/v1/devices/pair").json(json!({"code": "7Q2K-94MX"})).send().await;
+    assert!((400..500).contains(&wrong.status), "{}", wrong.body);
+    let paired = world.post("/v1/devices/pair").json(json!({"code": code})).send().await.ok();
+    for token in [key, text(&paired["credential"])] {
+        world.get("/v1/credential").by(&token).send().await.ok();
+        let last = if token.ends_with('0') { "1" } else { "0" };
+        let forged = format!("{}{last}", &token[..token.len() - 1]);
+        world.get("/v1/credential").by(&forged).send().await.refused(401, "token_invalid");
+    }
+    make("invitations", json!({"email": "bessie@example.org", "rights": {"role": "gate"}})).await;
+    world.settle().await;
 }
 
 async fn ordered(world: &World, sale: &Sale, email: &str) -> (Held, Value) {
@@ -295,6 +319,7 @@ async fn nothing_that_is_somebodys_secret_is_ever_logged() {
     *world.heard.lock().unwrap() = Some(Vec::new());
     let sale = world.sale(50, json!({})).await;
     accounts(&world).await;
+    things(&world, &sale.organiser).await;
     let codes = purchases(&world, &sale).await;
     outages(&world, &sale).await;
     gate(&world, &sale, &codes).await;

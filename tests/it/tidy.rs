@@ -256,7 +256,7 @@ fn the_documents_are_the_codes() {
 fn limits() -> String {
     let mut text = "# Limits\n\nMade from `shared/src/limit/mod.rs`, which says who is counted and where, and from the description of the API. A deployment \
         changes what it names in the template's parameter `Limits`: `write=120/60` is a burst of 120, and 120 again in 60 seconds.\n\n\
-        | class | by caller | by address | asked | what is counted |\n|---|---|---|---|---|\n"
+        | class | by caller | by server | by address | asked | what is counted |\n|---|---|---|---|---|---|\n"
         .to_owned();
     let limits = Limits::default();
     for class in Class::ALL {
@@ -270,8 +270,9 @@ fn limits() -> String {
             (_, true) => "always: strict",
             (_, false) => "from the second on: fair use",
         };
-        let (own, address) = (quota(By::Caller), quota(By::Address));
-        writeln!(text, "| {} | {own} | {address} | {asked} | {} |", class.word(), class.what()).unwrap();
+        let (own, server, address) = (quota(By::Caller), quota(By::Server), quota(By::Address));
+        writeln!(text, "| {} | {own} | {server} | {address} | {asked} | {} |", class.word(), class.what())
+            .unwrap();
     }
     text.push_str("\n| route | class | with a secret in its address |\n|---|---|---|\n");
     for (method, path, route) in Routes::of(&openapi::description()).all() {

@@ -15,6 +15,7 @@ use tessera::identity::audit::{Act, Note};
 use tessera::identity::store::Pairing;
 use tessera::identity::thing::{Kind, State as Stands};
 use tessera::identity::{Action, Credential, Device, Rights, store};
+use tessera::limit::Class;
 use tessera::sign::{Purpose, random};
 use tessera::text::Text;
 
@@ -241,7 +242,7 @@ pub struct Paired {
 
 /// Pair this device with the code that its organisation shows. A code is good once; if the answer is lost, ask for a new
 /// one.
-#[utoipa::path(post, path = "/v1/devices/pair", tag = "identity", request_body = Pair,
+#[utoipa::path(post, path = "/v1/devices/pair", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), request_body = Pair,
     responses((status = 200, description = "Paired", body = Paired)))]
 pub async fn pair(State(app): State<App>, input: Input<Pair>) -> Result<Json<Paired>> {
     let now = app.clock.now();

@@ -17,6 +17,7 @@ use tessera::identity::audit::{Act, Note};
 use tessera::identity::invitation::State as Answer;
 use tessera::identity::rights::Part;
 use tessera::identity::{Action, Invitation, Member, Rights, store};
+use tessera::limit::Class;
 use tessera::message::Message;
 use tessera::text::{Email, Text};
 
@@ -89,7 +90,7 @@ fn view(invitation: Invitation, now: Timestamp) -> View {
 }
 
 /// Invite somebody by address. Whoever has proven that address finds the invitation with their account and may accept it.
-#[utoipa::path(post, path = "/v1/organisations/{id}/invitations", tag = "identity", security(("bearer" = [])), request_body = Invite,
+#[utoipa::path(post, path = "/v1/organisations/{id}/invitations", tag = "identity", extensions(("x-limit" = json!(Class::Mail))), security(("bearer" = [])), request_body = Invite,
     params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "A mail is on its way", body = View)))]
 pub async fn invite(

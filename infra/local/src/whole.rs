@@ -33,10 +33,13 @@ pub struct WholeOptions {
 }
 
 /// Limits for whoever plays a whole crowd from one address: tests, measurements, the demo.
-pub const GENEROUS: &str = "read=10000000/60,read_address=10000000/60,write=10000000/60,write_address=10000000/60,\
-    sign_in=10000000/60,sign_in_address=10000000/60,mail=10000000/60,mail_address=10000000/60,\
-    gift_card=10000000/60,gift_card_address=10000000/60,link=10000000/60,link_address=10000000/60,\
-    upload=10000000/60,upload_address=10000000/60";
+pub const GENEROUS: &str = "read=10000000/60,read_server=10000000/60,read_address=10000000/60,\
+    write=10000000/60,write_server=10000000/60,write_address=10000000/60,\
+    sign_in=10000000/60,sign_in_server=10000000/60,sign_in_address=10000000/60,\
+    mail=10000000/60,mail_server=10000000/60,mail_address=10000000/60,\
+    gift_card=10000000/60,gift_card_server=10000000/60,gift_card_address=10000000/60,\
+    link=10000000/60,link_server=10000000/60,link_address=10000000/60,\
+    upload=10000000/60,upload_server=10000000/60,upload_address=10000000/60";
 
 impl Default for WholeOptions {
     fn default() -> Self {

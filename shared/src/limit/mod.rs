@@ -9,8 +9,8 @@
 //! | [`notice`] | the headers that tell callers where they stand |
 //! | [`store`] | the writes |
 //!
-//! A **bucket** belongs to one caller and one [`Class`]. Callers are accounts and guests, and the network address where there
-//! is neither: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one household has. What the store sees
+//! A **bucket** belongs to one caller and one [`Class`]. Callers are accounts, guests, devices and servers with a key, and the network
+//! address where there is none of them: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one household has. What the store sees
 //! of a caller is a keyed hash.
 //!
 //! # What it costs, and how exact it is
@@ -49,7 +49,7 @@ pub mod routes;
 pub mod seen;
 pub mod store;
 
-use crate::auth::{Account, Caller};
+use crate::auth::{Account, Actor, Caller};
 use crate::config::{Config, ConfigError};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -59,26 +59,29 @@ use std::net::{IpAddr, Ipv6Addr};
 /// By whom a bucket is filled.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum By {
-    /// Somebody who can be told from the others.
+    /// A person, or a device, who can be told from the others.
     Caller,
+    /// A server with a key, which asks for many people.
+    Server,
     /// Everybody at one network address: an office, a school, a mobile network.
     Address,
 }
 
 impl By {
-    /// Both.
-    pub const ALL: &'static [Self] = &[Self::Caller, Self::Address];
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Caller, Self::Server, Self::Address];
 
     const fn suffix(self) -> &'static str {
         match self {
             Self::Caller => "",
+            Self::Server => "_server",
             Self::Address => "_address",
         }
     }
 }
 
 macro_rules! classes {
-    ($($name:ident $word:literal $strict:literal [$caller:expr, $address:expr] $what:literal;)*) => {
+    ($($name:ident $word:literal $strict:literal [$caller:expr, $server:expr, $address:expr] $what:literal;)*) => {
         /// What a request is counted as. Limits of one class do not eat another's.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
         #[serde(rename_all = "snake_case")]
@@ -111,7 +114,9 @@ macro_rules! classes {
             /// What a deployment allows that says nothing else.
             const fn usual(self, by: By) -> Option<Quota> {
                 match (self, by) {
-                    $((Self::$name, By::Caller) => $caller, (Self::$name, By::Address) => $address),*
+                    $((Self::$name, By::Caller) => $caller,
+                    (Self::$name, By::Server) => $server,
+                    (Self::$name, By::Address) => $address),*
                 }
             }
         }
@@ -123,17 +128,17 @@ const fn each(burst: u32, seconds: u32) -> Option<Quota> {
     Some(Quota { burst, seconds })
 }
 
-// A till scans a ticket a second; an order page asks every second or two; a pupil of thirty at one address signs in while the
+// By caller, by server, by address. A till scans a ticket a second; an order page asks every second or two; a pupil of thirty at one address signs in while the
 // others do; a mobile network puts thousands behind one address.
 classes! {
-    Open "open" false [None, None] "Public reads that caches keep, and providers' signed reports: not counted.";
-    Read "read" false [each(300, 60), each(1_200, 60)] "Reads with a credential.";
-    Write "write" false [each(120, 60), each(1_200, 60)] "Everything that changes something, unless it is named below.";
-    SignIn "sign_in" true [each(10, 60), each(60, 300)] "Passwords and mailed codes: what guesses an account's secret.";
-    Mail "mail" true [each(10, 600), each(30, 600)] "What makes us send mail to an address that somebody names.";
-    GiftCard "gift_card" true [each(20, 300), each(60, 300)] "What guesses a gift card's code.";
-    Link "link" true [each(120, 60), each(600, 60)] "Anything asked with a secret in its address: an order's link, a private event's code.";
-    Upload "upload" true [each(20, 600), each(60, 600)] "What makes us read whole files.";
+    Open "open" false [None, None, None] "Public reads that caches keep, and providers' signed reports: not counted.";
+    Read "read" false [each(300, 60), each(1_200, 60), each(1_200, 60)] "Reads with a credential.";
+    Write "write" false [each(120, 60), each(600, 60), each(1_200, 60)] "Everything that changes something, unless it is named below.";
+    SignIn "sign_in" true [each(10, 60), each(10, 60), each(60, 300)] "Passwords and codes: what guesses a person's or a device's secret.";
+    Mail "mail" true [each(30, 600), each(30, 600), each(60, 600)] "What makes us send mail to an address that somebody names.";
+    GiftCard "gift_card" true [each(20, 300), each(60, 300), each(60, 300)] "What guesses a gift card's code.";
+    Link "link" true [each(120, 60), each(600, 60), each(600, 60)] "Anything asked with a secret in its address: an order's link, a private event's code.";
+    Upload "upload" true [each(20, 600), each(60, 600), each(60, 600)] "What makes us read whole files.";
 }
 
 /// A bucket's size and how fast it fills again.
@@ -209,14 +214,19 @@ pub fn bucket_name(class: Class, by: By) -> String {
 /// Whose buckets a request is charged to, in this order. The address is the last, so that who is over their own limit takes
 /// nothing from the others there.
 #[must_use]
-pub fn holders(class: Class, caller: Option<Caller>, address: Option<IpAddr>) -> Vec<(By, String)> {
+pub fn holders(class: Class, caller: Option<&Caller>, address: Option<IpAddr>) -> Vec<(By, String)> {
     let network = (By::Address, network(address));
-    match (caller, class.is_strict()) {
-        (Some(Caller::Account(Account { id, .. })), false) => vec![(By::Caller, id.to_string())],
-        (Some(Caller::Account(Account { id, .. })), true) => vec![(By::Caller, id.to_string()), network],
-        (Some(Caller::Guest(guest)), false) => vec![(By::Caller, guest.to_string())],
-        (Some(Caller::Guest(_)), true) | (None, _) => vec![network],
-    }
+    let own = match caller {
+        Some(Caller::Account(Account { id, .. })) => (By::Caller, id.to_string()),
+        Some(Caller::Guest(guest)) if !class.is_strict() => (By::Caller, guest.to_string()),
+        Some(Caller::Thing(thing)) => match thing.actor {
+            Actor::Key(id) => (By::Server, id.to_string()),
+            Actor::Device(id) => (By::Caller, id.to_string()),
+            Actor::Account(id) => (By::Caller, id.to_string()),
+        },
+        Some(Caller::Guest(_)) | None => return vec![network],
+    };
+    if class.is_strict() { vec![own, network] } else { vec![own] }
 }
 
 /// What of an address stands for one household or office. Those of whom nothing is known share one bucket.
@@ -234,8 +244,10 @@ fn network(address: Option<IpAddr>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{AccountId, GuestId, SessionId};
+    use crate::id::{AccountId, DeviceId, GuestId, KeyId, OrganisationId, SessionId};
+    use crate::identity::{Rights, Role, Thing};
     use jiff::Timestamp;
+    use std::sync::Arc;
 
     fn limits(text: &str) -> Result<Limits, ConfigError> {
         Limits::new(&[("LIMITS".to_owned(), text.to_owned())].into_iter().collect())
@@ -305,6 +317,10 @@ mod tests {
         let (now, address) = (Timestamp::UNIX_EPOCH, Some("192.0.2.1".parse().unwrap()));
         let account = Account { id: AccountId::new(now), session: SessionId::new(now) };
         let guest = GuestId::new(now);
+        let (key, device, organisation) = (KeyId::new(now), DeviceId::new(now), OrganisationId::new(now));
+        let rights = Rights::of(Role::Gate);
+        let thing =
+            |actor| Some(Caller::Thing(Arc::new(Thing { actor, organisation, rights: rights.clone() })));
         let by_address = (By::Address, "192.0.2.1".to_owned());
         let by_account = (By::Caller, account.id.to_string());
         for (class, caller, expected) in [
@@ -313,9 +329,12 @@ mod tests {
             (Class::Read, Some(Caller::Account(account)), vec![by_account.clone()]),
             (Class::SignIn, None, vec![by_address.clone()]),
             (Class::Link, Some(Caller::Guest(guest)), vec![by_address.clone()]),
-            (Class::Upload, Some(Caller::Account(account)), vec![by_account, by_address]),
+            (Class::Upload, Some(Caller::Account(account)), vec![by_account, by_address.clone()]),
+            (Class::Write, thing(Actor::Key(key)), vec![(By::Server, key.to_string())]),
+            (Class::Link, thing(Actor::Key(key)), vec![(By::Server, key.to_string()), by_address]),
+            (Class::Write, thing(Actor::Device(device)), vec![(By::Caller, device.to_string())]),
         ] {
-            assert_eq!(holders(class, caller, address), expected, "{class:?} {caller:?}");
+            assert_eq!(holders(class, caller.as_ref(), address), expected, "{class:?} {caller:?}");
         }
     }
 }

@@ -64,7 +64,7 @@ impl Limiter {
 pub(crate) async fn admit(
     app: &App,
     class: Class,
-    caller: Option<Caller>,
+    caller: Option<&Caller>,
     address: Option<IpAddr>,
 ) -> (Notice, Result<()>) {
     let mut notice = Notice::default();
