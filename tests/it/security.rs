@@ -2,16 +2,15 @@
 
 use crate::credentials::sign_in;
 use crate::second_factor;
-use crate::support::{World, text};
 use crate::support::{Answer, World, text, uuid};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tessera_local::secrets::{self, Step};
-use std::collections::BTreeSet;
 use tessera_local::whole::WholeOptions;
 
 /// Signs any claims with the deployment's own key: what an attacker without the key cannot even do.

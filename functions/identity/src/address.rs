@@ -13,6 +13,7 @@ use tessera::app::App;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::Input;
 use tessera::identity::store;
+use tessera::limit::Class;
 use tessera::message::{AccountChange, CodePurpose};
 use tessera::text::Email;
 
@@ -26,7 +27,7 @@ pub struct MoveTo {
 }
 
 /// Ask for another address. The answer is the same whether that one has an account or not; the difference is in the mail.
-#[utoipa::path(post, path = "/v1/me/email", tag = "identity", security(("bearer" = [])), request_body = MoveTo,
+#[utoipa::path(post, path = "/v1/me/email", tag = "identity", extensions(("x-limit" = json!(Class::Mail))), security(("bearer" = [])), request_body = MoveTo,
     responses((status = 202, description = "A mail is on its way to the new address", body = CheckMail)))]
 pub async fn ask(
     State(app): State<App>,
@@ -66,7 +67,7 @@ pub struct Proof {
 }
 
 /// Prove the new address with the code that went there: from now on it is mine, and the old one is not.
-#[utoipa::path(post, path = "/v1/me/email/confirm", tag = "identity", security(("bearer" = [])), request_body = Proof,
+#[utoipa::path(post, path = "/v1/me/email/confirm", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), security(("bearer" = [])), request_body = Proof,
     responses((status = 204, description = "Moved")))]
 pub async fn confirm(State(app): State<App>, owner: Owner, input: Input<Proof>) -> Result<StatusCode> {
     let (code, now, known) = (input.value.code, app.clock.now(), &owner.account.value);

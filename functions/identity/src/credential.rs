@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tessera::app::App;
 use tessera::error::Result;
 use tessera::http::Input;
+use tessera::limit::Class;
 use tessera::message::AccountChange;
 
 /// Another password.
@@ -22,7 +23,7 @@ pub struct ChangePassword {
 }
 
 /// Change my password. Every other session ends.
-#[utoipa::path(put, path = "/v1/me/password", tag = "identity", security(("bearer" = [])), request_body = ChangePassword,
+#[utoipa::path(put, path = "/v1/me/password", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), security(("bearer" = [])), request_body = ChangePassword,
     responses((status = 204, description = "Changed")))]
 pub async fn change(
     State(app): State<App>,

@@ -23,8 +23,8 @@
 //! Rules and the kept form are in [`tessera::identity`].
 
 pub mod account;
-pub mod audit;
 pub mod address;
+pub mod audit;
 pub mod credential;
 pub mod device;
 pub mod guess;

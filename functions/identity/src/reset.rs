@@ -12,11 +12,12 @@ use tessera::app::App;
 use tessera::error::{Code, Result};
 use tessera::http::Input;
 use tessera::identity::store;
+use tessera::limit::Class;
 use tessera::message::{AccountChange, CodePurpose};
 use tessera::text::Email;
 
 /// Ask for a code with which to set a new password.
-#[utoipa::path(post, path = "/v1/accounts/reset", tag = "identity", request_body = ForAddress,
+#[utoipa::path(post, path = "/v1/accounts/reset", tag = "identity", extensions(("x-limit" = json!(Class::Mail))), request_body = ForAddress,
     responses((status = 202, description = "If the address has an account, a mail is on its way", body = CheckMail)))]
 pub async fn ask(State(app): State<App>, input: Input<ForAddress>) -> Result<(StatusCode, Json<CheckMail>)> {
     let now = app.clock.now();
@@ -48,7 +49,7 @@ pub struct NewPassword {
 }
 
 /// Set a new password with the mailed code. Every session ends; a second factor is asked for as before.
-#[utoipa::path(post, path = "/v1/accounts/reset/confirm", tag = "identity", request_body = NewPassword,
+#[utoipa::path(post, path = "/v1/accounts/reset/confirm", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), request_body = NewPassword,
     responses((status = 204, description = "Set: sign in")))]
 pub async fn confirm(State(app): State<App>, input: Input<NewPassword>) -> Result<StatusCode> {
     let (NewPassword { email, code, password }, now) = (input.value, app.clock.now());

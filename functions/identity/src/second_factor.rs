@@ -22,6 +22,7 @@ use tessera::identity::second_factor::{
     FEW_CODES, RECOVERY_CODES, SECRET_BYTES, SecondFactor, base_32, recovery_code, recovery_hash, uri,
 };
 use tessera::identity::{Account, store};
+use tessera::limit::Class;
 use tessera::message::{AccountChange, Message};
 use tessera::sign::{Purpose, random};
 
@@ -147,7 +148,7 @@ pub struct SecondStep {
 }
 
 /// Sign in, second step: a code of the app, or a recovery code.
-#[utoipa::path(post, path = "/v1/sessions/second-factor", tag = "identity", request_body = SecondStep,
+#[utoipa::path(post, path = "/v1/sessions/second-factor", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), request_body = SecondStep,
     responses((status = 201, description = "Signed in", body = Tokens)))]
 pub async fn sign_in(
     State(app): State<App>,
@@ -192,7 +193,7 @@ pub struct Enrolment {
 }
 
 /// Get a secret for an authenticator app. Nothing is asked for before a first code has come back.
-#[utoipa::path(post, path = "/v1/me/second-factor", tag = "identity", security(("bearer" = [])), request_body = Enrol,
+#[utoipa::path(post, path = "/v1/me/second-factor", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), security(("bearer" = [])), request_body = Enrol,
     responses((status = 201, description = "A secret, good for 15 minutes", body = Enrolment)))]
 pub async fn enrol(
     State(app): State<App>,
@@ -247,7 +248,7 @@ pub struct RecoveryCodes {
 }
 
 /// Switch the second factor on with a first code. Every other session ends.
-#[utoipa::path(post, path = "/v1/me/second-factor/confirm", tag = "identity", security(("bearer" = [])),
+#[utoipa::path(post, path = "/v1/me/second-factor/confirm", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), security(("bearer" = [])),
     request_body = FirstCode,
     responses((status = 200, description = "On; write the recovery codes down", body = RecoveryCodes)))]
 pub async fn confirm(
@@ -288,7 +289,7 @@ pub struct SwitchOff {
 }
 
 /// Switch the second factor off, with the password and a code. Every other session ends.
-#[utoipa::path(post, path = "/v1/me/second-factor/off", tag = "identity", security(("bearer" = [])), request_body = SwitchOff,
+#[utoipa::path(post, path = "/v1/me/second-factor/off", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), security(("bearer" = [])), request_body = SwitchOff,
     responses((status = 204, description = "Off")))]
 pub async fn switch_off(State(app): State<App>, owner: Owner, input: Input<SwitchOff>) -> Result<StatusCode> {
     let (SwitchOff { password, code, recovery_code }, now) = (input.value, app.clock.now());
