@@ -101,7 +101,7 @@ fn questions() -> Vec<(&'static str, Value, &'static str, Value)> {
         ("catalogue", refused("/v1/events/evt_x"), "/statusCode", json!(404)),
         ("booking", refused("/v1/bookings"), "/statusCode", json!(401)),
         ("order", refused("/v1/orders"), "/statusCode", json!(401)),
-        ("payment", refused("/v1/payments/x"), "/statusCode", json!(401)),
+        ("payment", refused("/v1/payments/pay_01kb0000000000000000000000"), "/statusCode", json!(401)),
         ("entry", refused("/v1/tickets/x"), "/statusCode", json!(404)),
         ("docs", http_event("GET", "/openapi.json"), "/statusCode", json!(200)),
         ("identity-worker", poison(), "/batchItemFailures", failed()),
