@@ -252,7 +252,7 @@ async fn town(world: &World, tag: &str, buyer: &str, session: &Value) -> Town {
         .as_array()
         .and_then(|offers| offers.iter().find(|known| known["id"] == json!(offer)))
         .map_or_else(|| pool["pool"].clone(), |offer| offer["pool"].clone());
-    let (_, seat_event) = {
+    let hall = {
         let (_, venue) =
             post("/v1/venues".into(), json!({"organisation": organisation, "name": "Hall"})).await;
         ids.insert("venue", text(&venue["id"]));
@@ -261,9 +261,9 @@ async fn town(world: &World, tag: &str, buyer: &str, session: &Value) -> Town {
         world.put(&path).by(&token).json(section).send().await.ok();
         let hall = world.draft(&owner, json!({"name": "Hall"})).await;
         let seats = json!({"seats": {"venue": venue["id"], "section": "S"}, "name": "Stalls"});
-        world.offer(&owner, &hall, seats).await;
+        ids.insert("stalls", world.offer(&owner, &hall, seats).await);
         world.publish(&owner, &hall).await;
-        ("", hall)
+        hall
     };
 
     // From now on with a waiting room; functions believe what they know for some seconds.
@@ -321,7 +321,7 @@ async fn town(world: &World, tag: &str, buyer: &str, session: &Value) -> Town {
         ("waiter", waiter["id"].clone()),
         ("application", applied["id"].clone()),
         ("pool", pool),
-        ("hall", json!(seat_event)),
+        ("hall", json!(hall)),
         ("service", service["id"].clone()),
         ("package", package["id"].clone()),
         ("store", store["id"].clone()),
@@ -736,7 +736,7 @@ async fn callers(
         ("owner".to_owned(), Some(owner.token.clone())),
         ("foreign owner".to_owned(), Some(foreign.owner.token.clone())),
     ];
-    let basket = json!({"lines": [{"offer": foreign.ids["offer"], "quantity": 1}]});
+    let basket = json!({"lines": [{"offer": foreign.ids["stalls"], "quantity": 1}]});
     let guest = world.post("/v1/holds").key(&uuid()).json(basket).send().await.ok();
     all.push(("guest".to_owned(), Some(text(&guest["guest_token"]))));
     let members = [
