@@ -115,6 +115,8 @@ pub struct App {
     pub lines: crate::room::store::Lines,
     /// How often callers may ask, and what was lately seen of them.
     pub limits: crate::limit::store::Limiter,
+    /// Which uses of keys and devices were lately written down.
+    pub uses: crate::used::Uses,
     /// The object store.
     #[cfg(feature = "blobs")]
     pub blobs: crate::blobs::Blobs,
@@ -144,6 +146,7 @@ impl App {
             recent: Default::default(),
             lines: Default::default(),
             limits: crate::limit::store::Limiter::new(crate::limit::Limits::new(config)?),
+            uses: Default::default(),
             #[cfg(feature = "blobs")]
             blobs: crate::blobs::Blobs::new(config, &aws),
             #[cfg(feature = "queues")]
@@ -166,7 +169,7 @@ mod tests {
             let text: String = block.split("-----END").next().unwrap().split_whitespace().collect();
             let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
-            prints.push(digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+            prints.push(crate::text::hex(&digest.as_ref()[..4]));
         }
         // The first bytes of the SHA-256 fingerprints: Amazon Root CA 1 to 4, Starfield Services G2.
         assert_eq!(prints, ["8ecde688", "1ba5b2aa", "18ce6cfe", "e35d2841", "568d6905"]);

@@ -265,6 +265,17 @@ pub enum Caller {
     Thing(Arc<Thing>),
 }
 
+/// The id, as it is logged.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(account) => account.id.fmt(f),
+            Self::Guest(guest) => guest.fmt(f),
+            Self::Thing(thing) => thing.actor.fmt(f),
+        }
+    }
+}
+
 impl Caller {
     /// As somebody who buys.
     #[must_use]

@@ -118,6 +118,7 @@ mod tests {
             created: Timestamp::UNIX_EPOCH,
             print: String::new(),
             room: None,
+            picture_description: None,
         }
     }
 

@@ -40,6 +40,16 @@ pub fn sortable(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
+/// Whether an instant is in the years 1970 to 2199: so far from the ends of what an instant can be that days may be added to it. What
+/// people send us is checked before anything is reckoned with it.
+#[must_use]
+pub fn is_near(at: Timestamp) -> bool {
+    (0..7_258_118_400).contains(&at.as_second())
+}
+
+/// What is said of an instant that is not.
+pub const NOT_NEAR: &str = "must be in the years 1970 to 2199";
+
 /// The second in which an instant lies: marks in lanes have no finer end.
 #[must_use]
 pub fn whole_second(at: Timestamp) -> Timestamp {
@@ -50,6 +60,14 @@ pub fn whole_second(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instants_at_the_edge_of_time_are_not_near() {
+        let near = |text: &str| is_near(text.parse().unwrap());
+        assert!(near("1970-01-01T00:00:00Z") && near("2199-12-31T23:59:59.999Z"));
+        assert!(!near("1969-12-31T23:59:59Z") && !near("2200-01-01T00:00:00Z"));
+        assert!(!is_near(Timestamp::MIN) && !is_near(Timestamp::MAX));
+    }
 
     #[test]
     fn instants_sort_as_text() {

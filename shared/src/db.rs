@@ -17,6 +17,7 @@
 use crate::app::{Aws, client};
 use crate::config::{Config, ConfigError};
 use crate::error::{Code, Result};
+use crate::identity::audit::Note;
 use crate::message::{Envelope, Message};
 use crate::telemetry::Meter;
 use aws_sdk_dynamodb::Client;
@@ -55,6 +56,8 @@ pub enum Table {
     Entry,
     /// What was mailed.
     Notification,
+    /// Pictures.
+    Media,
     /// How far the streams have been read.
     Outbox,
     /// How often callers have asked. Written by every function that answers them.
@@ -72,6 +75,7 @@ impl Table {
         Self::Payment,
         Self::Entry,
         Self::Notification,
+        Self::Media,
         Self::Outbox,
         Self::Limit,
     ];
@@ -85,6 +89,7 @@ impl Table {
         Self::Payment,
         Self::Entry,
         Self::Notification,
+        Self::Media,
     ];
 
     /// The one word that ends the table's name.
@@ -99,6 +104,7 @@ impl Table {
             Self::Payment => "payment",
             Self::Entry => "entry",
             Self::Notification => "notification",
+            Self::Media => "media",
             Self::Outbox => "outbox",
             Self::Limit => "limit",
         }
@@ -496,6 +502,42 @@ impl Db {
         mut rule: impl FnMut(&T) -> Result<Option<T>> + Send,
     ) -> Result<Stored<T>> {
         self.change(stored, now, |value| Ok(rule(value)?.map(|next| (next, Vec::new())))).await
+    }
+
+    /// As [`Self::amend`], and what was done is noted in an audit log; nothing is, if nothing follows.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn amend_noted<T: Item>(
+        &self,
+        stored: Stored<T>,
+        now: Timestamp,
+        note: &Note,
+        mut rule: impl FnMut(&T) -> Result<Option<T>> + Send,
+    ) -> Result<Stored<T>> {
+        self.change(stored, now, |value| Ok(note.on(rule(value)?.map(|next| (next, Vec::new()))))).await
+    }
+
+    /// Writes a value whose version is its time, in seconds, unless there is a later one.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn put_later<T: Item>(&self, value: T, at: Timestamp) -> Result<()> {
+        let version = u64::try_from(at.as_second()).map_err(internal)?;
+        let request = self
+            .client
+            .put_item()
+            .table_name(self.table(T::TABLE))
+            .set_item(Some(encode(&value, version, Vec::new(), at)?))
+            .condition_expression("attribute_not_exists(pk) OR v < :v")
+            .expression_attribute_values(":v", AttributeValue::N(version.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .set_return_consumed_capacity(self.wants_capacity());
+        match request.send().await {
+            Ok(output) => self.count_write(output.consumed_capacity()),
+            Err(error) => drop(self.failed_condition(error)?),
+        }
+        Ok(())
     }
 
     /// Writes what has one place and no history, over what was read there, if anything was.

@@ -56,7 +56,7 @@ codes! {
     CodeWrong 400 "code_wrong" false "The code is wrong or has expired" "Look for a slip, or ask for a new code.";
     Unauthenticated 401 "unauthenticated" false "A credential is needed" "Send Authorization: Bearer with a valid access token.";
     TokenInvalid 401 "token_invalid" false "The credential is not valid" "Refresh the session or sign in again.";
-    SignInFailed 401 "sign_in_failed" false "E-mail or password is wrong, or the address is not verified" "Check both, or verify the address with the mailed code.";
+    SignInFailed 401 "sign_in_failed" false "E-mail, password or id token is wrong, or the address is not verified" "Check them, sign in at the provider again with a new nonce, or verify the address with the mailed code.";
     SecondFactorNeeded 401 "second_factor_needed" false "A code of the second factor is needed" "Send challenge with a code of the app, or a recovery code, to /v1/sessions/second-factor within five minutes.";
     SessionEnded 401 "session_ended" false "The session has ended" "Sign in again.";
     Forbidden 403 "forbidden" false "Your role does not allow this" "Ask an owner of the organisation.";

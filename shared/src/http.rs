@@ -1,10 +1,13 @@
 //! The HTTP edge: strict input, problem+json (RFC 9457), ETags, request ids, security headers. One place for each.
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::limit;
 use crate::limit::routes::Routes;
 use crate::telemetry::{self, Scope};
+use crate::text::hex;
+use crate::used;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
@@ -12,6 +15,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::join;
 use lambda_http::request::RequestContext;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,12 +63,15 @@ async fn around(
     let scope = Scope { correlation: Some(id.clone()), action: action.clone() };
     // What is no route is counted nowhere: the gateway does not let it through.
     let class = routes.find(request.method(), route).map(|route| route.class(request.uri().query()));
-    let address = address(&request);
+    let (address, who) = (address(&request), caller.as_ref().map(ToString::to_string));
     let answer = async {
         let Some(class) = class else { return next.run(request).await };
         let (notice, admitted) = limit::store::admit(&app, class, caller.as_ref(), address).await;
         let mut response = match admitted {
-            Ok(()) => next.run(request).await,
+            Ok(()) => match caller {
+                Some(Caller::Thing(thing)) => join(next.run(request), used::note(&app, thing.actor)).await.0,
+                Some(Caller::Account(_) | Caller::Guest(_)) | None => next.run(request).await,
+            },
             Err(refusal) => refusal.into_response(),
         };
         notice.write(response.headers_mut());
@@ -74,7 +81,8 @@ async fn around(
     if let Some(meter) = &app.meter {
         meter.ran(&action);
     }
-    tracing::info!(request_id = id, action = &*action, status = response.status().as_u16(), "answered");
+    let (status, who) = (response.status().as_u16(), who.as_deref());
+    tracing::info!(request_id = id, action = &*action, who, status, "answered");
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
@@ -224,7 +232,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
 #[must_use]
 pub fn print(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.as_ref()[..8])
 }
 
 /// Bytes that could not be read: too many, or the connection broke.
@@ -238,6 +246,10 @@ pub fn too_large(rejection: BytesRejection) -> Refusal {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    // What is described as an object would also be read from a list of its fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::invalid("", "must be an object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer: String = error
@@ -382,9 +394,15 @@ mod tests {
 
     #[test]
     fn a_fault_is_pointed_at() {
-        let refusal = parse::<Vec<Line>>(br#"[{"quantity":1},{"quantity":-1}]"#).unwrap_err();
+        #[derive(Debug, serde::Deserialize)]
+        #[allow(dead_code, reason = "only its parsing is of interest")]
+        struct Basket {
+            lines: Vec<Line>,
+        }
+        let refusal = parse::<Basket>(br#"{"lines":[{"quantity":1},{"quantity":-1}]}"#).unwrap_err();
         assert_eq!(refusal, Code::InvalidInput);
-        assert_eq!(refusal.faults[0].pointer, "/1/quantity");
+        assert_eq!(refusal.faults[0].pointer, "/lines/1/quantity");
+        assert_eq!(parse::<Line>(b" [1]").unwrap_err(), Code::InvalidInput, "a list is no object");
         let refusal = parse::<Line>(br#"{"quantity":1,"price":0}"#).unwrap_err();
         assert!(refusal.faults[0].detail.contains("unknown field"), "{refusal:?}");
         assert!(parse::<Line>(br#"{"quantity":1} trailing"#).is_err());

@@ -141,6 +141,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// A picture of an organisation.
+    PictureId "pic";
     /// A person with an e-mail address and a password.
     AccountId "acc";
     /// A buyer without an account, known by the credential of their first hold.
@@ -153,6 +155,8 @@ ids! {
     TeamId "tem";
     /// An offer of a place in an organisation.
     InvitationId "ivt";
+    /// An archive of all that is known of somebody.
+    ExportId "exp";
     /// What a server calls with, for an organisation.
     KeyId "key";
     /// A scanner or a till of an organisation.

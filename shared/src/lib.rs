@@ -5,11 +5,11 @@
 //! | layer | modules |
 //! |---|---|
 //! | vocabulary, pure | [`id`] [`money`] [`clock`] [`text`] [`error`] [`message`] [`page`] |
-//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`vendor`] [`retail`] [`price`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`outbox`] |
+//! | capabilities: rules (pure) and `store` (the kept form) | [`identity`] [`catalogue`] [`seating`] [`vendor`] [`retail`] [`price`] [`booking`] [`order`] [`payment`] [`entry`] [`notification`] [`media`] [`outbox`] |
 //! | capacity and its waiting room, written by booking alone | [`pool`] [`room`] |
 //! | how often callers may ask | [`limit`] |
 //! | documents | [`calendar`] [`sheet`] |
-//! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`], and by feature `blobs`, `mail` |
+//! | edges | [`app`] [`config`] [`http`] [`auth`] [`sign`] [`queue`] [`run`] [`db`] [`telemetry`] [`used`], and by feature `blobs`, `mail` |
 //!
 //! Start with [`pool`] if you want to know why a place is never sold twice, with [`message`] if you want to know how
 //! capabilities hear of each other, and with [`db`] for the form in which everything is kept.
@@ -32,6 +32,7 @@ pub mod identity;
 pub mod limit;
 #[cfg(feature = "mail")]
 pub mod mail;
+pub mod media;
 pub mod message;
 pub mod money;
 pub mod notification;
@@ -50,4 +51,5 @@ pub mod sheet;
 pub mod sign;
 pub mod telemetry;
 pub mod text;
+pub mod used;
 pub mod vendor;

@@ -5,10 +5,12 @@
 //! is unknown fails, is retried, and ends in the dead letters: it is never dropped.
 
 use crate::id::{
-    AccountId, ApplicationId, BookingId, EventId, HoldId, InvitationId, InvoiceId, MailId, MessageId,
-    MovementId, OrderId, PaymentId, PoolId, ProductId, RefundId, StoreId, TicketId, WaiterId,
+    AccountId, ApplicationId, BookingId, EventId, ExportId, HoldId, InvitationId, InvoiceId, MailId,
+    MessageId, MovementId, OrderId, PaymentId, PictureId, PoolId, ProductId, RefundId, StoreId, TicketId,
+    WaiterId,
 };
 use crate::identity::audit::Note;
+use crate::identity::provider::IdentityProvider;
 use crate::money::Money;
 use crate::payment::refund::Why;
 use jiff::Timestamp;
@@ -29,12 +31,21 @@ pub enum Queue {
     Notification,
     /// Keeps the audit logs.
     Identity,
+    /// Looks at pictures, and forgets them.
+    Media,
 }
 
 impl Queue {
     /// Every queue.
-    pub const ALL: &'static [Self] =
-        &[Self::Booking, Self::Order, Self::Payment, Self::Entry, Self::Notification, Self::Identity];
+    pub const ALL: &'static [Self] = &[
+        Self::Booking,
+        Self::Order,
+        Self::Payment,
+        Self::Entry,
+        Self::Notification,
+        Self::Identity,
+        Self::Media,
+    ];
 
     /// The one word that names the capability, its folder, its queue.
     #[must_use]
@@ -46,6 +57,7 @@ impl Queue {
             Self::Entry => "entry",
             Self::Notification => "notification",
             Self::Identity => "identity",
+            Self::Media => "media",
         }
     }
 }
@@ -96,11 +108,32 @@ pub enum AccountChange {
     SecondFactorOn,
     /// No second factor is asked for any more.
     SecondFactorOff,
+    /// An archive of all that is known of them was made.
+    DataExported,
+    /// Google or Apple may be used to sign in.
+    ProviderLinked {
+        /// Which.
+        provider: IdentityProvider,
+    },
+    /// It may not any more.
+    ProviderUnlinked {
+        /// Which.
+        provider: IdentityProvider,
+    },
     /// A recovery code was used.
     RecoveryCodeUsed {
         /// How many are left.
         left: u8,
     },
+}
+
+/// Who had an account, for the last mail about it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Farewell {
+    /// Where to.
+    pub email: String,
+    /// The name to greet.
+    pub name: String,
 }
 
 /// Everything that is told, past tense.
@@ -135,6 +168,27 @@ pub enum Message {
         name: String,
         /// What.
         change: AccountChange,
+    },
+    /// Somebody had their account erased, and with it what others know of them.
+    #[serde(rename = "account.erased.v1")]
+    AccountErased {
+        /// The account.
+        account: AccountId,
+        /// Where they are told that it is done; absent when it is gone through once more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        farewell: Option<Farewell>,
+    },
+    /// Somebody wants all that is known of them.
+    #[serde(rename = "export.asked.v1")]
+    ExportAsked {
+        /// The archive to make.
+        export: ExportId,
+    },
+    /// An order has lost the person who bought.
+    #[serde(rename = "order.erased.v1")]
+    OrderErased {
+        /// The order.
+        order: OrderId,
     },
     /// Somebody is offered a place in an organisation.
     #[serde(rename = "invitation.made.v1")]
@@ -439,6 +493,18 @@ pub enum Message {
         /// Pages done.
         page: u32,
     },
+    /// A picture was uploaded, and wants looking at.
+    #[serde(rename = "media.picture_sent.v1")]
+    PictureSent {
+        /// The picture.
+        picture: PictureId,
+    },
+    /// A picture is shown no more: its files can go.
+    #[serde(rename = "media.picture_removed.v1")]
+    PictureRemoved {
+        /// The picture.
+        picture: PictureId,
+    },
 }
 
 impl Message {
@@ -446,10 +512,15 @@ impl Message {
     #[must_use]
     pub const fn queues(&self) -> &'static [Queue] {
         match self {
-            Self::AuditNoted(_) => &[Queue::Identity],
+            Self::AuditNoted(_) | Self::ExportAsked { .. } => &[Queue::Identity],
+            Self::AccountChanged { .. } => &[Queue::Notification, Queue::Identity],
+            Self::AccountErased { .. } => {
+                &[Queue::Identity, Queue::Order, Queue::Booking, Queue::Notification]
+            }
+            Self::OrderErased { .. } => &[Queue::Entry],
+            Self::PictureSent { .. } | Self::PictureRemoved { .. } => &[Queue::Media],
             Self::AccountCodeRequested { .. }
             | Self::InvitationMade { .. }
-            | Self::AccountChanged { .. }
             | Self::EventChanged { .. }
             | Self::WaitlistOffered { .. }
             | Self::ApplicationDecided { .. }

@@ -194,10 +194,10 @@ pub fn split(amount: i64, weights: &[i64]) -> Vec<i64> {
         return (0..weights.len()).map(|place| if place == 0 { amount } else { 0 }).collect();
     }
     let exact = |weight: &i64| i128::from(amount) * i128::from(*weight);
-    let mut parts: Vec<i128> = weights.iter().map(|weight| exact(weight) / sum).collect();
+    let mut parts: Vec<i128> = weights.iter().map(|weight| exact(weight).div_euclid(sum)).collect();
     let missing = i128::from(amount) - parts.iter().sum::<i128>();
     let mut order: Vec<usize> = (0..weights.len()).collect();
-    order.sort_by_key(|place| std::cmp::Reverse(exact(&weights[*place]) % sum));
+    order.sort_by_key(|place| std::cmp::Reverse(exact(&weights[*place]).rem_euclid(sum)));
     for place in order.into_iter().take(usize::try_from(missing).unwrap_or(0)) {
         parts[place] += 1;
     }
@@ -313,6 +313,7 @@ mod tests {
         assert_eq!(split(10, &[3, 0, 7]), [3, 0, 7]);
         assert_eq!(split(1, &[1, 2, 2]), [0, 1, 0]);
         assert_eq!(split(5, &[0, 0]), [5, 0]);
+        assert_eq!(split(-1, &[1, 1]), [0, -1]);
     }
 
     proptest! {

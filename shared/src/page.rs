@@ -1,6 +1,7 @@
 //! Pages of a list: an opaque signed cursor, a limit, and whether there is more.
 
 use crate::app::App;
+use crate::clock::{NOT_NEAR, is_near};
 use crate::db::{Item, Position, Query};
 use crate::error::{Refusal, Result};
 use crate::sign::{Purpose, Sealer};
@@ -88,19 +89,25 @@ impl Period {
     /// As [`within`].
     pub fn checked(self) -> Result<(Timestamp, Timestamp, Paging)> {
         let Self { from, until, limit, cursor } = self;
-        within(from, until)?;
+        within(from, until, YEAR)?;
         Ok((from, until, Paging { limit, cursor }))
     }
 }
 
-/// Whether a period is one, and not longer than a year.
+/// Days of a year, at most.
+pub const YEAR: i64 = 366;
+
+/// Whether a period is one, and not longer than so many days.
 ///
 /// # Errors
-/// `invalid_input` naming `until`.
-pub fn within(from: Timestamp, until: Timestamp) -> Result<()> {
-    match until > from && until <= from + SignedDuration::from_hours(24 * 366) {
+/// `invalid_input` naming what is wrong.
+pub fn within(from: Timestamp, until: Timestamp, days: i64) -> Result<()> {
+    if let Some((name, _)) = [("from", from), ("until", until)].iter().find(|(_, at)| !is_near(*at)) {
+        return Err(Refusal::invalid(*name, NOT_NEAR));
+    }
+    match until > from && until <= from + SignedDuration::from_hours(24 * days) {
         true => Ok(()),
-        false => Err(Refusal::invalid("until", "must be after from, by a year at most")),
+        false => Err(Refusal::invalid("until", format!("must be after from, by {days} days at most"))),
     }
 }
 

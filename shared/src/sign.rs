@@ -49,6 +49,8 @@ pub enum Purpose {
     SecondFactor,
     /// What names a caller in the books of the rate limits.
     Limit,
+    /// What an app gives to Google or Apple when somebody signs in there.
+    Nonce,
 }
 
 impl Purpose {
@@ -70,6 +72,7 @@ impl Purpose {
             Self::Challenge => b"challenge\0",
             Self::SecondFactor => b"second-factor\0",
             Self::Limit => b"limit\0",
+            Self::Nonce => b"nonce\0",
         }
     }
 }

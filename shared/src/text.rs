@@ -1,9 +1,41 @@
 //! Bounded text: input is parsed into these, so that a value that exists is within its bounds.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 of bytes, as hexadecimal digits.
+#[must_use]
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex(digest(&SHA256, bytes.as_ref()))
+}
+
+/// Letters and digits that nobody takes for one another: Crockford's base 32 (<https://www.crockford.com/base32.html>).
+pub const SPOKEN: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// The letter of [`SPOKEN`] that somebody means: small ones are capitals, O is 0, I and L are 1.
+#[must_use]
+pub const fn spoken(typed: char) -> char {
+    match typed.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    }
+}
+
+/// A code as it was written, from what was typed: without dashes, spaces or other signs.
+#[must_use]
+pub fn typed_code(typed: &str) -> String {
+    typed.chars().filter(char::is_ascii_alphanumeric).map(spoken).collect()
+}
 
 /// Text of `MIN` to `MAX` characters, trimmed, without control characters (line breaks are allowed from 500 up).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
@@ -31,6 +63,14 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
             return Err("must not contain control characters".to_owned());
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl Text<1, 120> {
+    /// Instead of a name that was erased.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self(NOBODY.to_owned())
     }
 }
 
@@ -66,6 +106,9 @@ impl<const MIN: usize, const MAX: usize> utoipa::ToSchema for Text<MIN, MAX> {
     }
 }
 
+/// Instead of a name that was erased.
+pub const NOBODY: &str = "Anonymous";
+
 /// An e-mail address as written, with the form under which it is unique.
 ///
 /// Accepted is what real mail systems deliver: one `@`, no spaces or control characters, a domain with a dot, at most
@@ -79,6 +122,12 @@ impl Email {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Instead of an address that was erased. No mail goes there: the name is reserved (RFC 2606).
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self("nobody@erased.invalid".to_owned())
     }
 
     /// The form under which it is unique: lower case.
@@ -127,6 +176,45 @@ impl utoipa::PartialSchema for Email {
 }
 impl utoipa::ToSchema for Email {}
 
+/// A country: ISO 3166-1, two letters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Country(String);
+
+impl std::str::FromStr for Country {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            true => Ok(Self(text.to_owned())),
+            false => Err("must be a country such as DE"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Country {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <std::borrow::Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl utoipa::PartialSchema for Country {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("ISO 3166-1 country"))
+            .pattern(Some("^[A-Z]{2}$"))
+            .examples([serde_json::json!("DE")])
+            .into()
+    }
+}
+impl utoipa::ToSchema for Country {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +227,16 @@ mod tests {
         assert!(Text::<1, 9>::parse("a\u{7}b").is_err());
         assert!(Text::<1, 9>::parse("a\nb").is_err());
         assert!(Text::<0, 2000>::parse("a\nb").is_ok());
+    }
+
+    #[test]
+    fn codes_are_read_as_people_type_them() {
+        for typed in ["7Q2K-94MX", "7q2k94mx", " 7q2k 94mx\n", "7Q2K\u{2014}94MX"] {
+            assert_eq!(typed_code(typed), "7Q2K94MX");
+        }
+        assert_eq!(typed_code("oil0"), "0110");
+        assert!(SPOKEN.iter().all(|letter| spoken(char::from(*letter)) == char::from(*letter)));
+        assert_eq!(hex([0, 0x5a, 0xff]), "005aff");
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl Client {
         self.whole.settle(Duration::from_secs(60)).await.unwrap();
         let subject = self.whole.mail().list(Some(email), 0, 1).unwrap()[0].subject.clone();
         let code = subject.split(' ').next().unwrap().to_owned();
-        assert_eq!(self.post("/v1/accounts/verify", json!({"email": email, "code": code})).await.0, 204);
+        let proof = json!({"email": email, "code": code, "password": PASSWORD});
+        assert_eq!(self.post("/v1/accounts/verify", proof).await.0, 204);
     }
 
     async fn guess(&self, email: &str) -> (u16, Duration) {

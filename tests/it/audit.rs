@@ -1,5 +1,6 @@
 //! Audit logs: everything that matters is in them once, in an order in which a change shows.
 
+use crate::credentials::{long_code, sign_in};
 use crate::support::{Organiser, World, euros, text};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -8,10 +9,14 @@ use tessera_local::stores::faults::Side;
 use tessera_sqs::NewMessage;
 
 async fn log(world: &World, owner: &Organiser) -> Vec<Value> {
+    read(world, &format!("/v1/organisations/{}/audit", owner.organisation), &owner.token).await
+}
+
+/// All of a log, the oldest first.
+async fn read(world: &World, path: &str, token: &str) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
-        let path = format!("/v1/organisations/{}/audit?limit=7{cursor}", owner.organisation);
-        let page = world.get(&path).by(&owner.token).send().await.ok();
+        let page = world.get(&format!("{path}?limit=7{cursor}")).by(token).send().await.ok();
         all.extend(page["items"].as_array().unwrap().iter().cloned());
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -185,4 +190,64 @@ async fn an_entry_is_written_once_whatever_crashes() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_reads_who_signed_in_and_what_was_changed_about_it() {
+    let world = World::new().await;
+    let email = "ada@example.org";
+    let first = world.account(email).await;
+    let id = text(&world.get("/v1/me").by(&text(&first["access_token"])).send().await.ok()["id"]);
+    world.settle().await;
+    sign_in(&world, email, "another one").await.refused(401, "sign_in_failed");
+    // What was replaced is shown again, late: somebody has stolen it.
+    let renew = async |token: &Value| {
+        world.post("/v1/sessions/refresh").json(json!({"refresh_token": token})).send().await
+    };
+    renew(&first["refresh_token"]).await.ok();
+    world.advance(SignedDuration::from_mins(1)).await;
+    renew(&first["refresh_token"]).await.refused(401, "session_ended");
+    world.settle().await;
+    world.post("/v1/accounts/reset").json(json!({"email": email})).send().await;
+    let code = long_code(&world, email).await;
+    let anew = json!({"email": email, "code": code, "password": "battery staple"});
+    assert_eq!(world.post("/v1/accounts/reset/confirm").json(anew).send().await.status, 204);
+    world.settle().await;
+    let token = text(&sign_in(&world, email, "battery staple").await.ok()["access_token"]);
+    world.settle().await;
+    let change = json!({"current_password": "battery staple", "password": "correct horse"});
+    assert_eq!(world.put("/v1/me/password").by(&token).json(change).send().await.status, 204);
+    world.settle().await;
+    for _ in 0..2 {
+        assert_eq!(world.delete("/v1/sessions").by(&token).send().await.status, 204);
+    }
+    world.settle().await;
+    let entries = read(&world, "/v1/me/audit", &token).await;
+    let expected = [
+        "address_proven",
+        "signed_in",
+        "token_reused",
+        "password_reset",
+        "signed_in",
+        "password_changed",
+        "signed_out_elsewhere",
+        "signed_out_elsewhere",
+    ];
+    assert_eq!(acts(&entries), expected);
+    let by_nobody = ["token_reused", "password_reset"];
+    for entry in &entries {
+        let nobody = by_nobody.contains(&entry["act"].as_str().unwrap());
+        assert_eq!(entry["by"].as_str(), (!nobody).then_some(id.as_str()), "{entry}");
+        assert!(!entry.to_string().contains('@'));
+    }
+    assert_eq!(entries[1]["detail"], "password");
+    assert_eq!(entries[1]["what"], entries[2]["what"], "the session that was stolen");
+    let proof = world.get("/v1/me/audit/proof").by(&token).send().await.ok();
+    assert_eq!((&proof["entries"], proof.get("broken_at")), (&json!(8), None));
+    // Nobody else reads it, and it is not in the log of an organisation.
+    let other = world.organiser("other").await;
+    let theirs = read(&world, "/v1/me/audit", &other.token).await;
+    assert!(theirs.iter().all(|entry| entry["by"] == other.account.as_str()));
+    assert_eq!(world.delete("/v1/sessions/current").by(&token).send().await.status, 204);
+    world.get("/v1/me/audit").by(&token).send().await.refused(401, "session_ended");
 }

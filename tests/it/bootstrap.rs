@@ -103,6 +103,7 @@ fn questions() -> Vec<(&'static str, Value, &'static str, Value)> {
         ("order", refused("/v1/orders"), "/statusCode", json!(401)),
         ("payment", refused("/v1/payments/pay_01kb0000000000000000000000"), "/statusCode", json!(401)),
         ("entry", refused("/v1/tickets/x"), "/statusCode", json!(404)),
+        ("media", refused("/v1/pictures/x"), "/statusCode", json!(401)),
         ("docs", http_event("GET", "/openapi.json"), "/statusCode", json!(200)),
         ("identity-worker", poison(), "/batchItemFailures", failed()),
         ("booking-worker", poison(), "/batchItemFailures", failed()),
@@ -110,6 +111,7 @@ fn questions() -> Vec<(&'static str, Value, &'static str, Value)> {
         ("payment-worker", poison(), "/batchItemFailures", failed()),
         ("entry-worker", poison(), "/batchItemFailures", failed()),
         ("notification-worker", poison(), "/batchItemFailures", failed()),
+        ("media-worker", poison(), "/batchItemFailures", failed()),
         ("outbox", json!({"Records": []}), "/batchItemFailures", json!([])),
     ]
 }

@@ -447,7 +447,7 @@ async fn an_address_that_nobody_proved_goes_to_who_does() {
     want_address(&world, &ada, "ada@example.net").await.ok();
     let code = long_code(&world, "ada@example.net").await;
     assert_eq!(prove_address(&world, &ada, &code).await.status, 204);
-    let late = json!({"email": "ada@example.net", "code": verify});
+    let late = json!({"email": "ada@example.net", "code": verify, "password": "squatters horse"});
     world.post("/v1/accounts/verify").json(late).send().await.refused(400, "code_wrong");
     sign_in(&world, "ada@example.net", "squatters horse").await.refused(401, "sign_in_failed");
     sign_in(&world, "ada@example.net", OLD).await.ok();
@@ -559,4 +559,27 @@ async fn a_crash_anywhere_while_a_password_is_set_anew_sets_it_and_lets_its_owne
         }
     }
     assert_eq!(world.dead_letters(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signed_up_first_with_somebody_elses_address_does_not_come_in_by_their_password() {
+    let world = World::new().await;
+    let sign_up = async |password: &str, name: &str| {
+        let body = json!({"email": "ada@example.org", "password": password, "name": name});
+        world.post("/v1/accounts").json(body).send().await.ok();
+        world.code_for("ada@example.org").await
+    };
+    let first = sign_up("correct battery", "Ada").await;
+    // Eve signs up with Ada's address before Ada has typed her code, and again, and asks for codes.
+    let second = sign_up("squatters horse", "Eve").await;
+    world.post("/v1/accounts/code").json(json!({"email": "ada@example.org"})).send().await.ok();
+    assert_eq!(
+        (&first, &first),
+        (&second, &world.code_for("ada@example.org").await),
+        "what arrived stays good"
+    );
+    let proof = json!({"email": "ada@example.org", "code": first, "password": "correct battery"});
+    assert_eq!(world.post("/v1/accounts/verify").json(proof).send().await.status, 204);
+    sign_in(&world, "ada@example.org", "squatters horse").await.refused(401, "sign_in_failed");
+    sign_in(&world, "ada@example.org", "correct battery").await.ok();
 }

@@ -13,10 +13,9 @@ async fn nobody_signs_in_before_the_address_is_proven() {
     let credentials = json!({"email": "ada@example.org", "password": "correct horse"});
     world.post("/v1/sessions").json(credentials.clone()).send().await.refused(401, "sign_in_failed");
     let code = world.code_for("ada@example.org").await;
-    let wrong =
-        json!({"email": "ada@example.org", "code": if code == "000000" { "000001" } else { "000000" }});
+    let wrong = json!({"email": "ada@example.org", "code": "0000-0000", "password": "correct horse"});
     world.post("/v1/accounts/verify").json(wrong).send().await.refused(400, "code_wrong");
-    let proof = json!({"email": "ADA@example.org", "code": code});
+    let proof = json!({"email": "ADA@example.org", "code": code, "password": "correct horse"});
     assert_eq!(world.post("/v1/accounts/verify").json(proof.clone()).send().await.status, 204);
     world.post("/v1/accounts/verify").json(proof).send().await.refused(400, "code_wrong");
     assert_eq!(world.post("/v1/sessions").json(credentials).send().await.status, 201);
@@ -29,7 +28,7 @@ async fn a_code_expires_and_a_new_one_replaces_it() {
     world.post("/v1/accounts").json(account).send().await.ok();
     let old = world.code_for("ada@example.org").await;
     world.advance(SignedDuration::from_mins(15)).await;
-    let proof = |code: &str| json!({"email": "ada@example.org", "code": code});
+    let proof = |code: &str| json!({"email": "ada@example.org", "code": code, "password": "correct horse"});
     world.post("/v1/accounts/verify").json(proof(&old)).send().await.refused(400, "code_wrong");
     world.post("/v1/accounts/code").json(json!({"email": "ada@example.org"})).send().await.ok();
     let new = world.code_for("ada@example.org").await;

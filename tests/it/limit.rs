@@ -316,6 +316,7 @@ fn every_route_has_its_class_and_those_without_a_credential_say_so() {
         order::routes(),
         payment::routes(),
         entry::routes(),
+        media::routes(),
         docs::routes(),
     ];
     let api = raw.into_iter().reduce(|all, one| all.merge(one)).unwrap().into_openapi();

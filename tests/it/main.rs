@@ -10,6 +10,7 @@
 )]
 
 mod application;
+mod asvs;
 mod audit;
 mod booking;
 mod bootstrap;
@@ -19,6 +20,7 @@ mod credentials;
 mod demo;
 mod docs;
 mod entry;
+
 mod faults;
 mod figures;
 mod gift;
@@ -26,14 +28,18 @@ mod identity;
 mod invoice;
 mod limit;
 mod load;
+mod logs;
 mod matrix;
+mod media;
 mod mutants;
 mod notification;
 mod order;
 mod outbox;
 mod payment;
+mod person;
 mod pool;
 mod price;
+mod provider;
 mod razorpay;
 mod reconcile;
 mod redaction;

@@ -2,8 +2,10 @@
 //! from outside. The routes come from the description of the API; what each must answer to whom is said here, by hand,
 //! and nowhere derived from the code that decides it.
 
+use crate::media;
 use crate::support::{Held, Organiser, Sale, World, euros, every_day, text, uuid};
 use futures_util::future::join_all;
+use image::ImageFormat;
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -306,6 +308,8 @@ async fn town(world: &World, tag: &str, buyer: &str, session: &Value) -> Town {
     world.put(&of(&format!("members/{spare}"))).by(&token).json(member).send().await.ok();
     world.settle().await;
 
+    let photo = media::encoded(&media::photo(4, 3), ImageFormat::Png);
+    let picture = media::taken(world, &sale.organiser, "image/png", &photo).await;
     for (name, value) in [
         ("offer", json!(offer)),
         ("approval", json!(approval)),
@@ -328,6 +332,7 @@ async fn town(world: &World, tag: &str, buyer: &str, session: &Value) -> Town {
         ("product", product["id"].clone()),
         ("coupon", json!(format!("{}10", tag.to_uppercase()))),
         ("card", card["id"].clone()),
+        ("picture", picture["id"].clone()),
         ("team", team["id"].clone()),
         ("invitation", invitation["id"].clone()),
         ("key", key["id"].clone()),
@@ -442,12 +447,24 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
             .body(json!({"email": "new@example.org", "password": "correct horse", "name": "New"})),
         row("POST /v1/accounts/code", &[], Public).body(json!({"email": "new@example.org"})),
         row("POST /v1/accounts/verify", &[], Public)
-            .body(json!({"email": "new@example.org", "code": "000000"})),
+            .body(json!({"email": "new@example.org", "code": "0000-0000", "password": "correct horse"})),
         row("POST /v1/accounts/reset", &[], Public).body(json!({"email": "new@example.org"})),
         row("POST /v1/accounts/reset/confirm", &[], Public)
             .body(json!({"email": "new@example.org", "code": "0000-0000", "password": "correct horse"})),
         row("GET /v1/me", &[], Person),
         row("GET /v1/me/audit", &[], Person),
+        row("GET /v1/me/audit/proof", &[], Person),
+        row("PUT /v1/me/name", &[], Person),
+        row("GET /v1/me/profile", &[], Person),
+        row("PUT /v1/me/profile", &[], Person),
+        row("POST /v1/me/erasure", &[], Person),
+        row("POST /v1/sessions/nonce", &[], Public),
+        row("POST /v1/sessions/provider", &[], Public),
+        row("GET /v1/me/providers", &[], Person),
+        row("POST /v1/me/providers", &[], Person),
+        row("POST /v1/me/providers/{provider}/unlink", &["provider"], Person),
+        row("POST /v1/me/exports", &[], Person),
+        row("GET /v1/me/exports/{id}", &["export"], Self_),
         // What is asked for here is refused to everybody: a change would end the others' questions.
         row("PUT /v1/me/password", &[], Person)
             .body(json!({"current_password": "correct horse", "password": "password1"})),
@@ -574,6 +591,12 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
         row("GET /v1/products/{id}", &["product"], Staff(Sell, Whole)),
         row("PUT /v1/products/{id}", &["product"], Staff(Sell, Whole)).body(product),
         row("GET /v1/organisations/{id}/products", &["organisation"], Staff(Sell, Whole)),
+        row("GET /v1/organisations/{id}/pictures", &["organisation"], Staff(Sell, Whole)),
+        row("POST /v1/organisations/{id}/pictures", &["organisation"], Staff(Sell, Whole))
+            .body(json!({"description": "Hall", "file": {"content_type": "image/png", "bytes": 1, "sha256": DIGEST}})),
+        row("GET /v1/pictures/{id}", &["picture"], Staff(Sell, Whole)),
+        row("POST /v1/pictures/{id}/sent", &["picture"], Staff(Sell, Whole)),
+        row("GET /v1/pictures/{id}/{size}", &["picture", "size"], Public),
         row("GET /v1/organisations/{id}/pricing", &["organisation"], Staff(Sell, Whole)),
         row("PUT /v1/organisations/{id}/pricing", &["organisation"], Staff(Sell, Whole)).body(json!({})),
         row("GET /v1/organisations/{id}/coupons", &["organisation"], Staff(Sell, Whole)),
@@ -679,6 +702,7 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
         row("POST /v1/applications/{id}/accept", &["application"], Own),
         row("POST /v1/applications/{id}/withdraw", &["application"], Own),
         row("POST /v1/bookings/{id}/cancel", &["booking"], OwnOr(Bookings, Event)),
+        row("DELETE /v1/pictures/{id}", &["picture"], Staff(Sell, Whole)),
         row("DELETE /v1/events/{id}/waiting-room", &["event"], Staff(Sell, Event)),
         row("POST /v1/events/{id}/cancel", &["event"], Staff(Sell, Event)),
         row(
@@ -711,6 +735,9 @@ fn rows(world: &World, town: &Town) -> Vec<Row> {
             .body(json!({"email": "buyer@example.org", "password": "correct horse"})),
     ]
 }
+
+/// Of no bytes at all (FIPS 180-2).
+const DIGEST: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
 /// Ends the session of whoever asks: it would end all the others' questions.
 const APART: [&str; 1] = ["DELETE /v1/sessions/current"];
@@ -784,6 +811,7 @@ async fn callers(
     all.push(("event scanner".to_owned(), Some(text(&paired["credential"]))));
     // Those who hear no come first, so that what is changed is changed last.
     own.ids.insert("section", "S".to_owned());
+    own.ids.insert("size", "320".to_owned());
     all
 }
 
@@ -804,6 +832,10 @@ async fn every_route_answers_every_kind_of_caller_as_it_must() {
     world.advance(SignedDuration::from_secs(3)).await;
     own.ids.insert("reference", own.reference.clone());
     own.ids.insert("session", own.session.clone());
+    own.ids.insert("provider", "google".to_owned());
+    let ask = json!({"password": "correct horse"});
+    let export = world.post("/v1/me/exports").by(&buyer).key("all").json(ask).send().await.ok();
+    own.ids.insert("export", text(&export["id"]));
 
     let rows = rows(&world, &own);
     let api = serde_json::to_value(tessera_local::openapi::description()).unwrap();

@@ -127,9 +127,11 @@ impl Wire {
         if condition.contains("v = :v") {
             // Odd versions only: what is written again is let through.
             let odd = number(&asked.parameters["ExpressionAttributeValues"], ":v").unwrap() % 2 == 1;
+            // What an item told goes with its next version. If each new version told it again, and each who heard it wrote another,
+            // two who are at it at once would never end.
             return odd.then(|| {
                 other(json!({"TableName": table, "Key": key,
-                    "UpdateExpression": "SET v = v + :one", "ConditionExpression": "attribute_exists(v)",
+                    "UpdateExpression": "SET v = v + :one REMOVE #out", "ExpressionAttributeNames": {"#out": "out"}, "ConditionExpression": "attribute_exists(v)",
                     "ExpressionAttributeValues": {":one": {"N": "1"}}}))
             });
         }

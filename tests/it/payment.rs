@@ -263,7 +263,7 @@ async fn a_webhook_may_arrive_base64_encoded_with_odd_white_space() {
         world.whole.stripe_webhook_secret().as_bytes(),
     );
     let tag = aws_lc_rs::hmac::sign(&key, format!("{time}.{body}").as_bytes());
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = tessera::text::hex(tag);
     let call = world.post("/v1/webhooks/stripe").header("Stripe-Signature", &format!("t={time},v1={hex}"));
     let answer = call.header("content-type", "application/octet-stream").body(body).send().await;
     assert_eq!(answer.status, 204, "{}", answer.body);

@@ -127,7 +127,7 @@ async fn money_that_the_provider_knows_nothing_of_is_an_alarm() {
         world.whole.stripe_webhook_secret().as_bytes(),
     );
     let tag = aws_lc_rs::hmac::sign(&key, format!("{time}.{body}").as_bytes());
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = tessera::text::hex(tag);
     let forged = world.post("/v1/webhooks/stripe").header("Stripe-Signature", &format!("t={time},v1={hex}"));
     assert_eq!(forged.body(body).send().await.status, 204);
     world.settle().await;

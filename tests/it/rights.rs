@@ -242,6 +242,13 @@ async fn key(world: &World, owner: &Organiser, name: &str, rights: Value) -> Val
     world.post(&path).by(&owner.token).key(name).json(body).send().await.ok()
 }
 
+async fn last_use(world: &World, owner: &Organiser, id: &str) -> Option<String> {
+    let list = format!("/v1/organisations/{}/api-keys", owner.organisation);
+    let keys = world.get(&list).by(&owner.token).send().await.ok();
+    let keys = keys["items"].as_array().unwrap().clone();
+    keys.into_iter().find(|key| key["id"] == id).unwrap().get("last_used").map(text)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_calls_for_its_organisation_as_what_it_is_until_it_is_revoked() {
     let world = World::new().await;
@@ -279,7 +286,19 @@ async fn a_key_calls_for_its_organisation_as_what_it_is_until_it_is_revoked() {
     let list = format!("/v1/organisations/{}/api-keys", owner.organisation);
     let listed = world.get(&list).by(&owner.token).send().await;
     assert!(!String::from_utf8_lossy(&listed.bytes).contains(&secret[12..44]));
-    assert_eq!(listed.ok()["items"][0]["begins"], made["begins"]);
+    let listed = listed.ok();
+    assert_eq!(listed["items"][0]["begins"], made["begins"]);
+    // When it was last used is known to the quarter of an hour, and so is that it was not.
+    let unused = text(&key(&world, owner, "drawer", json!({"role": "support"})).await["id"]);
+    assert_eq!(last_use(&world, owner, &unused).await, None);
+    let (id, first) = (text(&made["id"]), last_use(&world, owner, &text(&made["id"])).await.unwrap());
+    world.advance(SignedDuration::from_mins(14)).await;
+    let owner = &world.sign_in("organiser", owner).await;
+    assert_eq!(bookings(&world, &secret, &sale.event).await.0, 200);
+    assert_eq!(last_use(&world, owner, &id).await.unwrap(), first);
+    world.advance(SignedDuration::from_mins(1)).await;
+    assert_eq!(bookings(&world, &secret, &sale.event).await.0, 200);
+    assert!(last_use(&world, owner, &id).await.unwrap() > first);
     let path = format!("{list}/{}", text(&made["id"]));
     world.delete(&path).by(&foreign.token).send().await.refused(404, "not_found");
     let theirs = format!("/v1/organisations/{}/api-keys/{}", foreign.organisation, text(&made["id"]));

@@ -1,5 +1,6 @@
 //! A world for one test: the whole backend in this process, and the people who use it.
 
+use crate::logs::Watch;
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -19,6 +20,8 @@ pub struct World {
     pub url: String,
     /// What was said from when somebody began to listen: bodies, credentials and keys, both ways.
     pub heard: Mutex<Option<Vec<Value>>>,
+    /// Fails the test that logs a secret.
+    _logs: Watch,
 }
 
 /// An answer, read to the end.
@@ -142,13 +145,14 @@ impl World {
         if std::env::var_os("RUST_LOG").is_some() {
             tessera::telemetry::start();
         }
+        let logs = Watch::begin();
         let whole = Whole::start(options).await.expect("the home starts");
         let http = reqwest::Client::builder()
             .pool_max_idle_per_host(256)
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
-        Self { url: whole.url().to_owned(), whole, http, heard: Mutex::default() }
+        Self { url: whole.url().to_owned(), whole, http, heard: Mutex::default(), _logs: logs }
     }
 
     pub fn call(&self, method: Method, path: &str) -> Call<'_> {
@@ -174,7 +178,10 @@ impl World {
         let caller = std::panic::Location::caller();
         async move {
             if let Err(error) = self.whole.settle(PATIENCE).await {
-                panic!("not settled at {caller}: {error}");
+                let mut busiest: Vec<_> = self.whole.home().meter().tallies().into_iter().collect();
+                busiest.sort_by_key(|(_, tally)| std::cmp::Reverse(tally.round_trips));
+                busiest.truncate(6);
+                panic!("not settled at {caller}: {error}; most was asked of the store by {busiest:?}");
             }
         }
     }
@@ -225,7 +232,7 @@ impl World {
         let account = json!({"email": email, "password": "correct horse", "name": "Ada Lovelace"});
         assert_eq!(self.post("/v1/accounts").json(account).send().await.status, 202);
         let code = self.code_for(email).await;
-        let proof = json!({"email": email, "code": code});
+        let proof = json!({"email": email, "code": code, "password": "correct horse"});
         assert_eq!(self.post("/v1/accounts/verify").json(proof).send().await.status, 204);
         self.post("/v1/sessions").json(json!({"email": email, "password": "correct horse"})).send().await.ok()
     }

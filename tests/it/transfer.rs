@@ -453,11 +453,10 @@ async fn a_crash_anywhere_from_promising_to_the_tickets_loses_and_doubles_nothin
     for half in [0, 1] {
         let calls = paid_with_a_crash(&world, &sale, half, None).await;
         paid += 1;
-        for step in 1..=calls + 1 {
-            for side in [Side::Before, Side::After] {
-                paid_with_a_crash(&world, &sale, half, Some((step, side))).await;
-                paid += 1;
-            }
+        // Nobody but the store is asked on the way: before a call is after the one before it.
+        for step in 1..=calls {
+            paid_with_a_crash(&world, &sale, half, Some((step, Side::After))).await;
+            paid += 1;
         }
     }
     let seller = world.sign_in("organiser", &sale.organiser).await;

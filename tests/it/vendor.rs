@@ -8,9 +8,9 @@ use tessera_local::stores::faults::Side;
 
 /// A photographer in Berlin who works from nine to six, every day.
 pub struct Studio {
-    vendor: Organiser,
-    service: String,
-    package: String,
+    pub vendor: Organiser,
+    pub service: String,
+    pub package: String,
 }
 
 fn details(more: Value) -> Value {

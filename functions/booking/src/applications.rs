@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::{Agent, Buyer, MaybeBuyer};
 use tessera::booking::application::{
-    Application, Decision, Kept, State as Standing, Verdict, application, list_of,
+    Application, Decision, Kept, State as Standing, Verdict, application, list_of, list_of_buyer,
 };
 use tessera::booking::store::{Wish, clear, give_back, hold, let_go, tag};
 use tessera::catalogue::store::Programme;
@@ -18,7 +18,7 @@ use tessera::clock::whole_second;
 use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{ApplicationId, EventId, OfferId};
+use tessera::id::{AccountId, ApplicationId, EventId, OfferId};
 use tessera::identity::Action;
 use tessera::order::Contact;
 use tessera::order::store::Link;
@@ -182,9 +182,29 @@ pub async fn mine(
     buyer: Buyer,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    let list = format!("applies#{buyer}");
+    let list = list_of_buyer(buyer);
     let query = Query::of(Listing::First, &list).newest_first();
     Ok(Json(app.page(&list, query, &paging, |known: &Application| Ok(Some(view(known, false)))).await?))
+}
+
+/// Withdraws what an account that was erased has applied for, and forgets who it was.
+///
+/// # Errors
+/// The store's own.
+pub async fn forget(app: &App, account: AccountId) -> Result<()> {
+    let now = app.clock.now();
+    let applies = Query::of(Listing::First, list_of_buyer(Buyer::Account(account)));
+    for known in app.db.list_all::<Application>(&applies).await? {
+        take_back(app, &known.value).await?;
+        let known = match known.value.state {
+            Standing::Pending | Standing::Approved { .. } => {
+                app.db.change(known, now, Application::withdraw).await?
+            }
+            Standing::Declined | Standing::Withdrawn => known,
+        };
+        app.db.amend(known, now, |known| Ok(known.without_person())).await?;
+    }
+    Ok(())
 }
 
 /// Which applications.

@@ -25,6 +25,7 @@ use tessera::price::coupon::{CouponCode, Verdict};
 use tessera::price::{Bill, Fee};
 use tessera::room::Admission;
 use tessera::sign::Purpose;
+use tessera::text::hex;
 use uuid::Uuid;
 
 /// How long a hold lasts, seconds.
@@ -265,7 +266,7 @@ pub(crate) fn guest(app: &App, key: &IdempotencyKey) -> Result<Buyer> {
     let uuid = Uuid::parse_str(&key.0)
         .map_err(|_| Refusal::invalid("Idempotency-Key", "a guest's must be a UUID"))?;
     let secret = app.sealer.tag(Purpose::Guest, uuid.as_bytes());
-    let hidden: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hidden = hex(secret);
     Ok(Buyer::Guest(GuestId::derive(&[&hidden])))
 }
 

@@ -15,7 +15,7 @@ use tessera::booking::waitlist::{State as Standing, Waiter, check, store};
 use tessera::db::{Listing, Put, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, Input, Params, Path};
-use tessera::id::{EventId, OfferId, WaiterId};
+use tessera::id::{AccountId, EventId, OfferId, WaiterId};
 use tessera::identity::Action;
 use tessera::message::Message;
 use tessera::order::Contact;
@@ -195,7 +195,7 @@ pub async fn mine(
     buyer: Buyer,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
-    page(&app, Listing::First, format!("waits#{buyer}"), &paging).await
+    page(&app, Listing::First, store::list_of_buyer(buyer), &paging).await
 }
 
 /// List who waits, or has waited, for my organisation's event, the newest first.
@@ -209,7 +209,21 @@ pub async fn of_event(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<View>>> {
     app.programme_for(&caller, Action::ManageBookings, id).await?;
-    page(&app, Listing::Second, format!("waits#{id}"), &paging).await
+    page(&app, Listing::Second, store::list_of_event(id), &paging).await
+}
+
+/// Has an account that was erased leave every line, and forgets who it was.
+///
+/// # Errors
+/// The store's own.
+pub async fn forget(app: &App, account: AccountId) -> Result<()> {
+    let now = app.clock.now();
+    let waits = Query::of(Listing::First, store::list_of_buyer(Buyer::Account(account)));
+    for waiter in app.db.list_all::<Waiter>(&waits).await? {
+        let waiter = give_up(app, waiter, now).await?;
+        app.db.amend(waiter, now, |waiter| Ok(waiter.without_person())).await?;
+    }
+    Ok(())
 }
 
 async fn page(app: &App, listing: Listing, of: String, paging: &Paging) -> Result<Json<Page<View>>> {
@@ -269,7 +283,7 @@ pub async fn summary(
     Path(id): Path<EventId>,
 ) -> Result<Json<Summary>> {
     app.programme_for(&caller, Action::ManageBookings, id).await?;
-    let (now, query) = (app.clock.now(), Query::of(Listing::Second, format!("waits#{id}")).newest_first());
+    let (now, query) = (app.clock.now(), Query::of(Listing::Second, store::list_of_event(id)).newest_first());
     let (mut sum, mut after) = (Summary::default(), None);
     for _ in 0..50 {
         let (found, next): (Vec<Stored<Waiter>>, _) = app.db.list(&query.clone().limit(100), after).await?;
@@ -347,10 +361,14 @@ pub async fn leave(
     Params(link): Params<Link>,
 ) -> Result<Json<View>> {
     let (waiter, now) = (seen_by(&app, id, caller, &link).await?, app.clock.now());
+    Ok(Json(shown(&app, &give_up(&app, waiter, now).await?.value).await?))
+}
+
+/// Leaves the line, or declines what was offered.
+async fn give_up(app: &App, waiter: Stored<Waiter>, now: Timestamp) -> Result<Stored<Waiter>> {
     if matches!(waiter.value.state, Standing::Offered { .. }) {
         // The register first, as ever: what has been paid for meanwhile is not declined.
-        let_go(&app, waiter.value.holder(&tag(&app, &waiter.value.buyer.to_string())), now).await?;
+        let_go(app, waiter.value.holder(&tag(app, &waiter.value.buyer.to_string())), now).await?;
     }
-    let waiter = app.db.change(waiter, now, |waiter| Ok(waiter.leave(now))).await?.value;
-    Ok(Json(shown(&app, &waiter).await?))
+    app.db.change(waiter, now, |waiter| Ok(waiter.leave(now))).await
 }

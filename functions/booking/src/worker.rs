@@ -1,5 +1,6 @@
 //! What booking does when it hears of something, and when the clock strikes.
 
+use crate::{applications, waitlist as lines};
 use futures_util::future::{BoxFuture, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -45,11 +46,17 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             }
             Message::WaitlistJoined { waiter } => waitlist::store::join(app, *waiter).await,
             Message::WaitlistLeft { waiter, turn } => waitlist::store::left(app, *waiter, *turn).await,
+            Message::AccountErased { account, .. } => {
+                lines::forget(app, *account).await?;
+                applications::forget(app, *account).await
+            }
             Message::EventCancelled { event } => begin_cancelling(app, *event).await,
             Message::BookingEventCancelling { event, page } => cancel_page(app, *event, *page).await,
             Message::AccountCodeRequested { .. }
             | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
+            | Message::OrderErased { .. }
+            | Message::ExportAsked { .. }
             | Message::AccountChanged { .. }
             | Message::EventChanged { .. }
             | Message::InvoiceDue { .. }
@@ -69,6 +76,8 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::EntryIssued { .. }
             | Message::MailingContinued { .. }
             | Message::WaitlistOffered { .. }
+            | Message::PictureSent { .. }
+            | Message::PictureRemoved { .. }
             | Message::ApplicationDecided { .. } => {
                 Err(Code::Internal.caused_by("this message is not for booking"))
             }

@@ -16,6 +16,7 @@ use tessera::http::{Params, Path, cacheable};
 use tessera::id::EventId;
 use tessera::page::{Page, Paging};
 use tessera::pool::store::Kind;
+use tessera::text::Text;
 
 /// What to list.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -23,8 +24,8 @@ use tessera::pool::store::Kind;
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// The city, in any case.
-    #[param(min_length = 1, max_length = 100)]
-    city: String,
+    #[param(value_type = String, min_length = 1, max_length = 100)]
+    city: Text<1, 100>,
     /// Only events that begin at or after this instant; now if nothing is said.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
@@ -44,7 +45,7 @@ pub async fn list(
     Params(search): Params<Search>,
 ) -> Result<Response> {
     let paging = Paging { limit: search.limit, cursor: search.cursor };
-    let city = store::city(&search.city);
+    let city = store::city(search.city.as_str());
     let from = search.from.unwrap_or_else(|| app.clock.now());
     let query = Query::of(Listing::First, &city).from(sortable(from));
     let page = app.page(&city, query, &paging, |event: &Event| EventView::new(event).map(Some)).await?;

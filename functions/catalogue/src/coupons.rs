@@ -18,6 +18,7 @@ use tessera::price::coupon::{Batch, Coupon, CouponCode, CouponTerms};
 use tessera::price::store;
 use tessera::sheet;
 use tessera::sign::random;
+use tessera::text::hex;
 
 /// A new coupon, or a batch of them.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -74,7 +75,7 @@ pub async fn make(
 ) -> Result<Response> {
     let (MakeCoupon { code, codes, terms }, now) = (input.value, app.clock.now());
     app.authorize(&caller, Action::ManageEvents, organisation).await?;
-    let seed = || random::<16>().map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+    let seed = || random::<16>().map(hex);
     let batch = codes.map(|codes| Ok::<_, Refusal>(Batch { codes, seed: seed()? })).transpose()?;
     let id = CouponId::derive(&[&organisation.to_string(), code.as_str()]);
     let print = input.print.clone();

@@ -12,11 +12,12 @@ use tessera::app::App;
 use tessera::auth::Agent;
 use tessera::catalogue::{Details, Event, LocalTime, State as EventState, Visibility, store};
 use tessera::db::{Listing, Query, Stored};
-use tessera::error::{Code, Result};
+use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, etag};
-use tessera::id::{EventId, OrganisationId};
+use tessera::id::{EventId, OrganisationId, PictureId};
 use tessera::identity::Action;
 use tessera::identity::audit::{Act, Note};
+use tessera::media;
 use tessera::message::Message;
 use tessera::page::{Page, Paging};
 use tessera::price::Place;
@@ -49,6 +50,8 @@ pub struct Create {
     visibility: Visibility,
     /// Where it is taxed, if not at the seller's home.
     tax_place: Option<Place>,
+    /// A picture of it that is ready, the organisation's own.
+    picture: Option<PictureId>,
 }
 
 /// Where an event stands.
@@ -85,6 +88,9 @@ pub struct EventView {
     /// The rules of its waiting room, while that is on: holds need an admission.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_room: Option<WaitingRoom>,
+    /// What is on its picture, for those who do not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture_description: Option<Text<1, 300>>,
 }
 
 /// An event with its offers.
@@ -116,6 +122,7 @@ impl EventView {
             starts_at: event.starts()?,
             ends_at: event.ends()?,
             waiting_room: event.waiting_room().map(|room| room.rules.clone()),
+            picture_description: event.picture_description.clone(),
         })
     }
 }
@@ -142,12 +149,15 @@ pub async fn create(
     key: IdempotencyKey,
     input: Input<Create>,
 ) -> Result<Response> {
-    let (Create { organisation, name, description, city, venue, starts, ends, visibility, tax_place }, now) =
-        (input.value, app.clock.now());
+    let (
+        Create { organisation, name, description, city, venue, starts, ends, visibility, tax_place, picture },
+        now,
+    ) = (input.value, app.clock.now());
     let description = description.unwrap_or_default();
-    let details = Details { name, description, city, venue, starts, ends, visibility, tax_place };
+    let details = Details { name, description, city, venue, starts, ends, visibility, tax_place, picture };
     app.authorize(&caller, Action::ManageEvents, organisation).await?;
     details.check()?;
+    let picture_description = shown_on(&app, picture, organisation).await?;
     let id = EventId::derive(&[&organisation.to_string(), &key.0]);
     let new = Event {
         id,
@@ -157,9 +167,20 @@ pub async fn create(
         created: now,
         print: input.print.clone(),
         room: None,
+        picture_description,
     };
     let event = app.db.put_new(new, Vec::new(), now).await?.by_request(&input.print, |known| &known.print)?;
     answer(StatusCode::CREATED, &event)
+}
+
+/// What is on the picture of an event, if everybody can see it.
+async fn shown_on(app: &App, picture: Option<PictureId>, by: OrganisationId) -> Result<Option<Text<1, 300>>> {
+    let Some(id) = picture else { return Ok(None) };
+    let known = media::store::kept(&app.db, id).await?.map(|known| known.value);
+    if let Some(known) = known.filter(|known| known.organisation == by && known.drawn().is_some()) {
+        return Ok(Some(known.description));
+    }
+    Err(Refusal::invalid("/picture", "must be a picture of this organisation that is ready"))
 }
 
 /// The event, if the caller may manage it.
@@ -185,7 +206,14 @@ pub async fn edit(
 ) -> Result<Response> {
     let event = managed(&app, &caller, id).await?;
     version.check(event.version)?;
+    let picture = input.value.picture;
+    // One that was removed since does not stand in the way of other changes.
+    let picture_description = match picture == event.value.details.picture {
+        true => event.value.picture_description.clone(),
+        false => shown_on(&app, picture, event.value.organisation).await?,
+    };
     let (next, told) = event.value.edit(input.value)?;
+    let next = Event { picture_description, ..next };
     replaced(&app, &event, next, told).await
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::{try_join, try_join_all};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tessera::app::App;
@@ -17,10 +17,11 @@ use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, cacheable, eta
 use tessera::id::{OrganisationId, PoolId, ProductId, StoreId};
 use tessera::identity::Action;
 use tessera::message::Message;
-use tessera::page::{Page, Paging};
+use tessera::page::{Page, Paging, within};
 use tessera::pool::{Pool, within_reach};
 use tessera::retail::store;
 use tessera::retail::{Product, ProductTerms, Shelf, ShelfTerms, Store, StoreDetails};
+use tessera::text::Text;
 
 /// A new store. Closed at first.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -115,8 +116,8 @@ pub async fn rewrite(
 #[serde(deny_unknown_fields)]
 pub struct InCity {
     /// The city, in any case.
-    #[param(min_length = 1, max_length = 100)]
-    city: String,
+    #[param(value_type = String, min_length = 1, max_length = 100)]
+    city: Text<1, 100>,
     /// At most so many items, 1 to 100.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u16>,
@@ -133,7 +134,7 @@ pub async fn list(
     Params(search): Params<InCity>,
 ) -> Result<Response> {
     let paging = Paging { limit: search.limit, cursor: search.cursor };
-    let city = store::city(&search.city);
+    let city = store::city(search.city.as_str());
     let page =
         app.page(&city, Query::of(Listing::First, &city), &paging, |store: &Store| Ok(Some(view(store))));
     cacheable(&headers, &page.await?, 5)
@@ -427,9 +428,7 @@ pub async fn windows(
     Path(id): Path<StoreId>,
     Params(Between { from, until }): Params<Between>,
 ) -> Result<Response> {
-    if until <= from || until > from + SignedDuration::from_hours(24 * 7) {
-        return Err(Refusal::invalid("until", "must be after from, at most 7 days"));
-    }
+    within(from, until, 7)?;
     let store = opened(&app, id).await?;
     let found = store.details.windows(id, (from, until), app.clock.now())?;
     let items = try_join_all(found.into_iter().map(|(pool, starts, ends)| {

@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use tessera::app::App;
 use tessera::auth::Agent;
 use tessera::booking::Slot;
+use tessera::clock::{NOT_NEAR, is_near};
 use tessera::db::{Listing, Query, Stored};
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::{IdempotencyKey, IfMatch, Input, Params, Path, cacheable, etag};
 use tessera::id::{OrganisationId, PackageId, ServiceId};
 use tessera::identity::Action;
 use tessera::money::Money;
-use tessera::page::{Page, Paging};
+use tessera::page::{Page, Paging, within};
+use tessera::text::Text;
 use tessera::vendor::store::{self, Calendar};
 use tessera::vendor::{Category, Details, Package, PackageTerms, Service};
 
@@ -185,8 +187,8 @@ pub async fn rewrite_package(
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// The city, in any case.
-    #[param(min_length = 1, max_length = 100)]
-    city: String,
+    #[param(value_type = String, min_length = 1, max_length = 100)]
+    city: Text<1, 100>,
     /// Only this kind.
     category: Option<Category>,
     /// At most so many items, 1 to 100.
@@ -205,7 +207,7 @@ pub async fn list(
     Params(search): Params<Search>,
 ) -> Result<Response> {
     let paging = Paging { limit: search.limit, cursor: search.cursor };
-    let city = store::city(&search.city);
+    let city = store::city(search.city.as_str());
     let wanted =
         |service: &Service| search.category.is_none_or(|category| category == service.details.category);
     let one = |service: &Service| Ok(wanted(service).then(|| view(service, None)));
@@ -319,9 +321,7 @@ pub async fn times(
     let (service, packages) = opened(&app, id).await?;
     let package =
         packages.into_iter().find(|package| package.value.id == when.package).ok_or(Code::NotFound)?;
-    if when.until <= when.from || when.until > when.from + SignedDuration::from_hours(24 * 31) {
-        return Err(Refusal::invalid("until", "must be after from, at most 31 days"));
-    }
+    within(when.from, when.until, 31)?;
     let step = when.step.unwrap_or(package.value.terms.minutes);
     if !(15..=1440).contains(&step) || !step.is_multiple_of(15) {
         return Err(Refusal::invalid("step", "must be a multiple of 15, from 15 to 1440"));
@@ -414,6 +414,9 @@ pub async fn compare(
         .collect::<Result<_>>()?;
     if !(2..=5).contains(&ids.len()) {
         return Err(Refusal::invalid("services", "must name 2 to 5 services"));
+    }
+    if query.day.is_some_and(|day| !is_near(day)) {
+        return Err(Refusal::invalid("day", NOT_NEAR));
     }
     let items = try_join_all(ids.into_iter().map(|id| compared(&app, id, &query))).await?;
     cacheable(&headers, &Comparison { items }, 1)

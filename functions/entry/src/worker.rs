@@ -5,10 +5,11 @@ use futures_util::future::{BoxFuture, try_join_all};
 use std::sync::Arc;
 use tessera::app::App;
 use tessera::booking::{self, Booking, Register, Subject};
+use tessera::catalogue::Event;
 use tessera::entry::store::{self, Issue};
 use tessera::entry::{Signer, State, Ticket};
 use tessera::error::{Code, Result};
-use tessera::id::{BookingId, EventId, OrderId, TicketId};
+use tessera::id::{BookingId, EventId, OrderId, OrganisationId, TicketId};
 use tessera::message::{Envelope, Message};
 use tessera::queue::{Job, Worker};
 use tessera::{catalogue, identity, order};
@@ -24,9 +25,12 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
         match &envelope.message {
             Message::BookingConfirmed { booking, .. } => issue(app, signer, *booking).await,
             Message::BookingCancelled { order, .. } => void(app, *order).await,
+            Message::OrderErased { order } => forget(app, signer, *order).await,
             Message::AccountCodeRequested { .. }
             | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
+            | Message::AccountErased { .. }
+            | Message::ExportAsked { .. }
             | Message::AccountChanged { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
@@ -59,6 +63,8 @@ fn work<'a>(app: &'a App, signer: &'a Arc<Signer>, envelope: &'a Envelope) -> Bo
             | Message::WaitlistOffered { .. }
             | Message::WaitlistLeft { .. }
             | Message::ApplicationDecided { .. }
+            | Message::PictureSent { .. }
+            | Message::PictureRemoved { .. }
             | Message::BookingMoved { .. } => Err(Code::Internal.caused_by("this message is not for entry")),
         }
     })
@@ -84,17 +90,11 @@ async fn issue(app: &App, signer: &Arc<Signer>, booking: BookingId) -> Result<()
         return Ok(());
     };
     let holder = order::store::order(&app.db, booking.order).await?.value.contact.name.to_string();
-    let event = catalogue::store::event(&app.db, id).await?.value;
-    let organiser =
-        identity::store::organisation(&app.db, booking.organisation).await?.value.name.to_string();
+    let paper = Paper::read(app, signer, id, booking.organisation).await?;
     let tickets = tickets(&booking, id, &holder, now);
     try_join_all(tickets.iter().map(|ticket| async {
         let ticket = app.db.put_new(ticket.clone(), Vec::new(), now).await?.stored().value;
-        let (event, organiser, signer, key) =
-            (event.clone(), organiser.clone(), signer.clone(), store::document(ticket.id));
-        let draw = tokio::task::spawn_blocking(move || document::pdf(&ticket, &event, &organiser, &signer));
-        let pdf = draw.await.map_err(|error| Code::Internal.caused_by(error))??;
-        app.blobs.put(&key, "application/pdf", pdf).await
+        paper.draw(app, ticket).await
     }))
     .await?;
     let ids: Vec<TicketId> = tickets.iter().map(|ticket| ticket.id).collect();
@@ -132,6 +132,45 @@ fn tickets(booking: &Booking, event: EventId, holder: &str, now: jiff::Timestamp
             })
         })
         .collect()
+}
+
+/// The tickets of an order lose the name on them, their documents too.
+async fn forget(app: &App, signer: &Arc<Signer>, order: OrderId) -> Result<()> {
+    let (tickets, now) = (store::tickets_of(&app.db, order).await?, app.clock.now());
+    let Some(Ticket { event, organisation, .. }) = tickets.first().map(|ticket| ticket.value.clone()) else {
+        return Ok(());
+    };
+    let paper = Paper::read(app, signer, event, organisation).await?;
+    try_join_all(tickets.into_iter().map(|ticket| async {
+        let ticket = app.db.amend(ticket, now, |ticket| Ok(ticket.without_person())).await?.value;
+        // Drawn even if the name was gone already: the function may have died between the two.
+        paper.draw(app, ticket).await
+    }))
+    .await?;
+    Ok(())
+}
+
+/// What is on every ticket of an event, and what signs it.
+struct Paper {
+    event: Event,
+    organiser: String,
+    signer: Arc<Signer>,
+}
+
+impl Paper {
+    async fn read(app: &App, signer: &Arc<Signer>, event: EventId, by: OrganisationId) -> Result<Arc<Self>> {
+        let event = catalogue::store::event(&app.db, event).await?.value;
+        let organiser = identity::store::organisation(&app.db, by).await?.value.name.to_string();
+        Ok(Arc::new(Self { event, organiser, signer: signer.clone() }))
+    }
+
+    async fn draw(self: &Arc<Self>, app: &App, ticket: Ticket) -> Result<()> {
+        let (paper, key) = (self.clone(), store::document(ticket.id));
+        let draw = move || document::pdf(&ticket, &paper.event, &paper.organiser, &paper.signer);
+        let pdf =
+            tokio::task::spawn_blocking(draw).await.map_err(|error| Code::Internal.caused_by(error))??;
+        app.blobs.put(&key, "application/pdf", pdf).await
+    }
 }
 
 async fn void(app: &App, order: OrderId) -> Result<()> {

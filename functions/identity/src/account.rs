@@ -10,10 +10,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tessera::app::App;
-use tessera::db::Put;
+use tessera::db::{Change, Put};
 use tessera::error::{Code, Result};
 use tessera::http::Input;
 use tessera::id::AccountId;
+use tessera::identity::audit::{Act, Note};
 use tessera::identity::{Account, store};
 use tessera::limit::Class;
 use tessera::message::CodePurpose;
@@ -24,6 +25,7 @@ use tessera::text::{Email, Text};
 #[serde(deny_unknown_fields)]
 pub struct SignUp {
     email: Email,
+    /// Looked at, so that one that will be refused is known now. The one that counts comes with the code.
     password: Password,
     name: Text<1, 120>,
 }
@@ -46,26 +48,28 @@ pub const CHECK_MAIL: (StatusCode, Json<CheckMail>) =
 pub async fn sign_up(State(app): State<App>, input: Input<SignUp>) -> Result<(StatusCode, Json<CheckMail>)> {
     let (SignUp { email, password, name }, now) = (input.value, app.clock.now());
     password.check(&email, name.as_str())?;
-    let password = password.hash(&app).await?;
     let id = store::claim(&app.db, &email, AccountId::new(now), false, now).await?;
     let mailed = mailed::fresh(now)?;
-    let new = Account::new(id, email.clone(), name, password, mailed.clone(), now);
-    let hello = mailed::code(&new, &email, CodePurpose::Verify, &mailed);
-    if let Put::Existed(known) = app.db.put_new(new.clone(), vec![hello], now).await? {
+    let new = Account::new(id, email, name, now).awaiting(mailed.clone(), now);
+    let (new, hello) = proof_asked(new)?;
+    if let Put::Existed(known) = app.db.put_new(new.clone(), hello, now).await? {
         let again = app.db.change(known, now, |known| {
-            let Account { name, password, .. } = new.clone();
             // A proven account only sees its mail cause another mail; nothing else of it changes.
-            Ok(Some(match known.sign_up_again(name, password, mailed.clone()) {
-                Some(next) => {
-                    let mail = mailed::code(&next, &next.email, CodePurpose::Verify, &mailed);
-                    (next, vec![mail])
-                }
+            Ok(Some(match known.sign_up_again(new.name.clone(), mailed.clone(), now) {
+                Some(next) => proof_asked(next)?,
                 None => (known.clone(), vec![mailed::hint(known, CodePurpose::AlreadyRegistered)]),
             }))
         });
         again.await?;
     }
     Ok(CHECK_MAIL)
+}
+
+/// Its code is mailed.
+fn proof_asked(account: Account) -> Result<Change<Account>> {
+    let code = account.code.as_ref().ok_or(Code::Internal)?;
+    let mail = mailed::code(&account, &account.email, CodePurpose::Verify, code);
+    Ok((account, vec![mail]))
 }
 
 /// An address.
@@ -94,9 +98,7 @@ pub async fn new_code(
         if account.is_active() {
             return Ok(None);
         }
-        let next = Account { code: Some(mailed.clone()), ..account.clone() };
-        let mail = mailed::code(&next, &next.email, CodePurpose::Verify, &mailed);
-        Ok(Some((next, vec![mail])))
+        proof_asked(account.clone().awaiting(mailed.clone(), now)).map(Some)
     });
     change.await?;
     Ok(CHECK_MAIL)
@@ -108,22 +110,33 @@ pub async fn new_code(
 #[schema(as = AddressProof)]
 pub struct Proof {
     email: Email,
-    /// Six digits.
-    #[schema(example = "042137", pattern = "^[0-9]{6}$")]
+    /// Two groups of four; small letters and no dash will do.
+    #[schema(example = "7Q2K-94MX", max_length = 40)]
     code: String,
+    /// The password of the account from now on: what was said when signing up is not enough, because anybody may sign up
+    /// with any address.
+    password: Password,
 }
 
-/// Prove the address with the mailed code. Five wrong tries use a code up.
+/// Prove the address with the mailed code, and say the password.
 #[utoipa::path(post, path = "/v1/accounts/verify", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), request_body = Proof,
     responses((status = 204, description = "Proven: sign in")))]
 pub async fn verify(State(app): State<App>, input: Input<Proof>) -> Result<StatusCode> {
-    let (Proof { email, code }, now) = (input.value, app.clock.now());
+    let (Proof { email, code, password }, now) = (input.value, app.clock.now());
+    password.check(&email, "")?;
+    let hash = password.clone().hash(&app).await?;
     let account = store::account_of(&app.db, &email).await?.ok_or(Code::CodeWrong)?;
+    let typed = mailed::typed(&app, account.value.id, CodePurpose::Verify, &code);
+    if account.value.try_code(typed, &hash, now)?.proven {
+        // Only whoever has the code learns what the name is.
+        password.check(&email, account.value.name.as_str())?;
+    }
     let mut proven = false;
     let change = app.db.change(account, now, |account| {
-        let tried = account.try_code(mailed::typed(&app, account.id, CodePurpose::Verify, &code), now)?;
+        let tried = account.try_code(typed, &hash, now)?;
         proven = tried.proven;
-        Ok(Some((tried.account, Vec::new())))
+        let note = proven.then(|| Note::own(account.id, Act::AddressProven, account.id).into());
+        Ok(Some((tried.account, note.into_iter().collect())))
     });
     change.await?;
     if proven { Ok(StatusCode::NO_CONTENT) } else { Code::CodeWrong.refuse() }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tessera::app::App;
 use tessera::error::{Code, Refusal, Result};
 use tessera::http::Input;
+use tessera::id::AccountId;
 use tessera::identity::store;
 use tessera::limit::Class;
 use tessera::message::{AccountChange, CodePurpose};
@@ -92,9 +93,13 @@ pub async fn confirm(State(app): State<App>, owner: Owner, input: Input<Proof>) 
     if !proven {
         return Code::CodeWrong.refuse();
     }
-    // Whoever wants the old address takes it over if this does not happen.
-    if let Err(error) = store::let_go(&app.db, &known.email, owner.id).await {
-        tracing::warn!(%error, account = %owner.id, "an address was left, and is still claimed");
-    }
+    leave(&app, &known.email, owner.id).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets go of an address. Whoever wants it takes it over if this does not happen.
+pub async fn leave(app: &App, email: &Email, account: AccountId) {
+    if let Err(error) = store::let_go(&app.db, email, account).await {
+        tracing::warn!(%error, %account, "an address was left, and is still claimed");
+    }
 }

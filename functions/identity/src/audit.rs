@@ -100,7 +100,17 @@ pub async fn prove(
     Path(id): Path<OrganisationId>,
 ) -> Result<Json<AuditProof>> {
     app.authorize(&caller, Action::ManageMembers, id).await?;
-    let of = Log::Organisation(id);
+    proof(&app, Log::Organisation(id)).await
+}
+
+/// Check my own audit log, entry by entry.
+#[utoipa::path(get, path = "/v1/me/audit/proof", tag = "identity", security(("bearer" = [])),
+    responses((status = 200, description = "What was found", body = AuditProof)))]
+pub async fn prove_mine(State(app): State<App>, caller: Owner) -> Result<Json<AuditProof>> {
+    proof(&app, Log::Account(caller.id)).await
+}
+
+async fn proof(app: &App, of: Log) -> Result<Json<AuditProof>> {
     // The head first: what is written meanwhile comes after it.
     let head = store::head(&app.db, of).await?.ok_or(Code::NotFound)?;
     let (mut before, mut after, mut entries, mut broken_at) = (None::<Entry>, None, 0, None);

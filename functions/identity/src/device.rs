@@ -17,7 +17,8 @@ use tessera::identity::thing::{Kind, State as Stands};
 use tessera::identity::{Action, Credential, Device, Rights, store};
 use tessera::limit::Class;
 use tessera::sign::{Purpose, random};
-use tessera::text::Text;
+use tessera::text::{SPOKEN, Text, hex, typed_code};
+use tessera::used;
 
 /// A device that is wanted.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -62,6 +63,10 @@ pub struct View {
     created: Timestamp,
     /// Who made it.
     by: AccountId,
+    /// When it was last used, to the quarter of an hour; absent if never, or if this is no list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used: Option<Timestamp>,
 }
 
 fn view(device: Device) -> View {
@@ -71,7 +76,7 @@ fn view(device: Device) -> View {
         Stands::Paired { .. } => Status::Paired,
         Stands::Removed { .. } => Status::Removed,
     };
-    View { id, organisation, label, rights, status, created, by }
+    View { id, organisation, label, rights, status, created, by, last_used: None }
 }
 
 /// A device and the code that pairs it.
@@ -88,34 +93,21 @@ pub struct ToPair {
     until: Timestamp,
 }
 
-/// Letters and digits that nobody takes for one another (Crockford's base 32).
-const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
-/// What is typed, as it was shown: without dashes, in capitals, with the digits that were meant.
-fn normal(code: &str) -> String {
-    let meant = |letter: char| match letter.to_ascii_uppercase() {
-        'O' => '0',
-        'I' | 'L' => '1',
-        other => other,
-    };
-    code.chars().filter(|letter| letter.is_ascii_alphanumeric()).map(meant).collect()
-}
-
 fn hash(app: &App, code: &str) -> String {
-    let tag = app.sealer.tag(Purpose::PairingCode, normal(code).as_bytes());
-    tag.iter().map(|byte| format!("{byte:02x}")).collect()
+    let tag = app.sealer.tag(Purpose::PairingCode, typed_code(code).as_bytes());
+    hex(tag)
 }
 
 /// A fresh code for a device: 40 random bits, for a quarter of an hour, by which it is found and which it alone confirms.
 async fn fresh(app: &App, by: Account, device: Stored<Device>, now: Timestamp) -> Result<ToPair> {
     let letters: String =
-        random::<8>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+        random::<8>()?.iter().map(|byte| char::from(SPOKEN[usize::from(byte % 32)])).collect();
     let (code, hash) = (format!("{}-{}", &letters[..4], &letters[4..]), hash(app, &letters));
     let Device { organisation, id, .. } = device.value;
     let note =
         Note::new(organisation, Actor::Account(by.id), Act::DeviceCodeMade, id).with(&device.value.rights);
-    let rule = |device: &Device| Ok(note.on(Some((device.await_pairing(hash.clone(), now)?, Vec::new()))));
-    let device = app.db.change(device, now, rule).await?.value;
+    let rule = |device: &Device| device.await_pairing(hash.clone(), now).map(Some);
+    let device = app.db.amend_noted(device, now, &note, rule).await?.value;
     let until = match device.state {
         Stands::Waiting { until, .. } => until,
         Stands::Paired { .. } | Stands::Removed { .. } => return Code::WrongState.refuse(),
@@ -202,7 +194,11 @@ pub async fn list(
 ) -> Result<Json<Devices>> {
     app.authorize(&Agent::Account(caller), Action::ManageDevices, id).await?;
     let devices = store::devices(&app.db, id).await?;
-    Ok(Json(Devices { items: devices.into_iter().map(|device| view(device.value)).collect() }))
+    let uses = used::last(&app.db, devices.iter().map(|device| Actor::Device(device.value.id))).await?;
+    let last = |id| uses.get(&Actor::Device(id)).copied();
+    let listed =
+        devices.into_iter().map(|device| View { last_used: last(device.value.id), ..view(device.value) });
+    Ok(Json(Devices { items: listed.collect() }))
 }
 
 /// Remove a device, lost or not. It is refused from its next request on.
@@ -216,8 +212,7 @@ pub async fn remove(
 ) -> Result<StatusCode> {
     let (device, now) = (managed(&app, caller, organisation, id).await?, app.clock.now());
     let note = Note::new(organisation, Actor::Account(caller.id), Act::DeviceRemoved, id);
-    let rule = |device: &Device| Ok(note.on(device.remove(now).map(|next| (next, Vec::new()))));
-    app.db.change(device, now, rule).await?;
+    app.db.amend_noted(device, now, &note, |device| Ok(device.remove(now))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -251,23 +246,7 @@ pub async fn pair(State(app): State<App>, input: Input<Pair>) -> Result<Json<Pai
     let credential = Credential::new(Kind::Device, &device.value.name, &random()?)?;
     let Device { organisation, id, .. } = device.value;
     let note = Note::new(organisation, Actor::Device(id), Act::DevicePaired, id);
-    let rule = |device: &Device| Ok(note.on(Some((device.pair(&hash, credential.hash(), now)?, Vec::new()))));
-    let device = app.db.change(device, now, rule).await?.value;
+    let rule = |device: &Device| device.pair(&hash, credential.hash(), now).map(Some);
+    let device = app.db.amend_noted(device, now, &note, rule).await?.value;
     Ok(Json(Paired { device: view(device), credential: credential.text }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_is_read_as_it_was_meant() {
-        for typed in ["7Q2K-94MX", "7q2k94mx", " 7q2k 94mx "] {
-            assert_eq!(normal(typed), "7Q2K94MX");
-        }
-        assert_eq!(normal("oil0"), "0110");
-        assert!(
-            LETTERS.iter().all(|letter| normal(&char::from(*letter).to_string()).as_bytes() == [*letter])
-        );
-    }
 }

@@ -16,13 +16,13 @@ use tessera::error::Result;
 use tessera::id::AccountId;
 use tessera::identity::{Account, Ending, Tries, store};
 use tessera::sign::Purpose;
-use tessera::text::Email;
+use tessera::text::{Email, hex};
 
 /// At an address: a keyed hash, since addresses are personal data and keys end up in logs.
 #[must_use]
 pub fn address(app: &App, email: &Email) -> String {
     let tag = app.sealer.tag(Purpose::Guesses, email.normal().as_bytes());
-    tag.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&tag[..16])
 }
 
 /// At an account's password, by somebody who is signed in.

@@ -189,8 +189,7 @@ async fn close(
 ) -> Result<Stored<Invitation>> {
     let Invitation { organisation, id, .. } = invitation.value;
     let note = Note::new(organisation, Actor::Account(by.id), Act::InvitationClosed, id);
-    let rule = |invitation: &Invitation| Ok(note.on(invitation.close(now)?.map(|next| (next, Vec::new()))));
-    app.db.change(invitation, now, rule).await
+    app.db.amend_noted(invitation, now, &note, |invitation| invitation.close(now)).await
 }
 
 /// An invitation, as the invited one sees it.
@@ -260,9 +259,9 @@ pub async fn accept(
     // repeated request finds its way.
     let accepted = |invitation: &Invitation| {
         let (_, next) = invitation.accept(caller.id, now)?;
-        Ok(note.on((next != *invitation).then(|| (next, Vec::new()))))
+        Ok(Some(next).filter(|next| next != invitation))
     };
-    let invitation = app.db.change(invitation, now, accepted).await?;
+    let invitation = app.db.amend_noted(invitation, now, &note, accepted).await?;
     let (new, _) = invitation.value.accept(caller.id, now)?;
     if let Put::Existed(known) = app.db.put_new(new.clone(), Vec::new(), now).await? {
         app.db.amend(known, now, |known| known.invited(&new)).await?;

@@ -16,6 +16,7 @@ use tessera::identity::thing::Kind;
 use tessera::identity::{Action, ApiKey, Credential, Rights, store};
 use tessera::sign::random;
 use tessera::text::Text;
+use tessera::used;
 
 /// A key that is wanted.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -57,11 +58,15 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     revoked: Option<Timestamp>,
+    /// When it was last used, to the quarter of an hour; absent if never, or if this is no list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used: Option<Timestamp>,
 }
 
 fn view(key: ApiKey) -> View {
     let ApiKey { id, label, shown, rights, expires, created, by, revoked, .. } = key;
-    View { id, label, begins: shown, rights, expires, created, by, revoked }
+    View { id, label, begins: shown, rights, expires, created, by, revoked, last_used: None }
 }
 
 /// A new key.
@@ -130,7 +135,10 @@ pub async fn list(
 ) -> Result<Json<Keys>> {
     app.authorize(&Agent::Account(caller), Action::ManageMembers, id).await?;
     let keys = store::keys(&app.db, id).await?;
-    Ok(Json(Keys { items: keys.into_iter().map(|key| view(key.value)).collect() }))
+    let uses = used::last(&app.db, keys.iter().map(|key| Actor::Key(key.value.id))).await?;
+    let last = |id| uses.get(&Actor::Key(id)).copied();
+    let listed = keys.into_iter().map(|key| View { last_used: last(key.value.id), ..view(key.value) });
+    Ok(Json(Keys { items: listed.collect() }))
 }
 
 /// Revoke an API key. It is refused from its next request on.
@@ -146,8 +154,8 @@ pub async fn revoke(
     app.authorize(&Agent::Account(caller), Action::ManageMembers, organisation).await?;
     let key = store::key(&app.db, id).await?.filter(|key| key.value.organisation == organisation);
     let note = Note::new(organisation, Actor::Account(caller.id), Act::KeyRevoked, id);
-    let rule = |key: &ApiKey| Ok(note.on(key.revoke(now).map(|next| (next, Vec::new()))));
-    app.db.change(key.ok_or(Code::NotFound)?, now, rule).await?;
+    let rule = |key: &ApiKey| Ok(key.revoke(now));
+    app.db.amend_noted(key.ok_or(Code::NotFound)?, now, &note, rule).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,14 +5,18 @@
 //! | [`account`] | sign up, prove the address, ask for a new code, who am I |
 //! | [`session`] | sign in, refresh, list, sign out here, there, everywhere else |
 //! | [`second_factor`] | switch it on and off, sign in with it |
+//! | [`provider`] | sign in with Google or Apple, link and unlink them |
 //! | [`reset`] | a new password by mail |
 //! | [`credential`], [`address`] | another password, another address |
+//! | [`profile`] | name and profile |
+//! | [`export`] | all that is known of me, as one archive |
+//! | [`erasure`] | the account is erased |
 //! | [`organisation`] | found, list, members and their roles |
 //! | [`team`] | members with roles in common |
 //! | [`invitation`] | invite by address, accept, decline |
 //! | [`key`] | API keys |
 //! | [`audit`] | audit logs: read and proven |
-//! | [`worker`] | audit logs: written |
+//! | [`worker`] | audit logs: written; archives: made; those who are erased: forgotten |
 //! | [`device`] | scanners and tills, paired by code |
 //! | [`token`] | making access and refresh tokens, the published keys |
 //! | [`password`] | argon2id |
@@ -27,6 +31,8 @@ pub mod address;
 pub mod audit;
 pub mod credential;
 pub mod device;
+pub mod erasure;
+pub mod export;
 pub mod guess;
 pub mod invitation;
 pub mod key;
@@ -34,6 +40,8 @@ pub mod mailed;
 pub mod organisation;
 pub mod owner;
 pub mod password;
+pub mod profile;
+pub mod provider;
 pub mod reset;
 pub mod second_factor;
 pub mod session;
@@ -57,6 +65,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(account::verify))
         .routes(routes!(account::new_code))
         .routes(routes!(account::me))
+        .routes(routes!(profile::rename))
+        .routes(routes!(profile::read, profile::write))
+        .routes(routes!(export::ask))
+        .routes(routes!(export::one))
+        .routes(routes!(erasure::erase))
         .routes(routes!(reset::ask))
         .routes(routes!(reset::confirm))
         .routes(routes!(credential::change))
@@ -67,6 +80,10 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(second_factor::switch_off))
         .routes(routes!(session::list, session::sign_in, session::sign_out_elsewhere))
         .routes(routes!(second_factor::sign_in))
+        .routes(routes!(provider::nonce))
+        .routes(routes!(provider::sign_in))
+        .routes(routes!(provider::list, provider::link_mine))
+        .routes(routes!(provider::unlink))
         .routes(routes!(session::refresh))
         .routes(routes!(session::sign_out_here))
         .routes(routes!(session::sign_out))
@@ -90,6 +107,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(audit::mine))
         .routes(routes!(audit::of_organisation))
         .routes(routes!(audit::prove))
+        .routes(routes!(audit::prove_mine))
         .routes(routes!(token::jwks))
 }
 
@@ -107,5 +125,6 @@ pub fn worker(app: App) -> Result<Worker, ConfigError> {
 /// Names the setting that is missing or malformed.
 pub fn router(app: App) -> Result<axum::Router, ConfigError> {
     let issuer = Arc::new(token::Issuer::new(&app.config)?);
-    Ok(tessera::http::serve(routes().layer(Extension(issuer)), app))
+    let providers = Arc::new(provider::Providers::new(&app.config)?);
+    Ok(tessera::http::serve(routes().layer(Extension(issuer)).layer(Extension(providers)), app))
 }

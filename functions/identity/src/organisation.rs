@@ -188,9 +188,9 @@ pub async fn set_member(
     let rule = |member: &Member| {
         let since = if member.is_gone() { now } else { member.since };
         let next = Member { since, ..member.clone() }.with(new.rights.clone(), new.teams.clone())?;
-        Ok(note.on((next != *member).then(|| (next, Vec::new()))))
+        Ok(Some(next).filter(|next| next != member))
     };
-    Ok(Json(member_view(app.db.change(stored, now, rule).await?.value)))
+    Ok(Json(member_view(app.db.amend_noted(stored, now, &note, rule).await?.value)))
 }
 
 /// Remove a member. It applies to the member's next request.
@@ -206,8 +206,8 @@ pub async fn remove_member(
     not_oneself(&caller, account)?;
     let member = store::member(&app.db, id, account).await?.filter(|member| !member.value.is_gone());
     let note = Note::new(id, caller.actor(), Act::MemberRemoved, account);
-    let rule = |member: &Member| Ok(note.on(member.remove().map(|gone| (gone, Vec::new()))));
-    app.db.change(member.ok_or(Code::NotFound)?, app.clock.now(), rule).await?;
+    let rule = |member: &Member| Ok(member.remove());
+    app.db.amend_noted(member.ok_or(Code::NotFound)?, app.clock.now(), &note, rule).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

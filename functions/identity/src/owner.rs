@@ -39,10 +39,18 @@ impl Owner {
     /// `password_wrong`; `too_many_tries`; the store's own.
     pub async fn confirm(&self, app: &App, password: Password, now: Timestamp) -> Result<()> {
         let counted = guess::count(app, &guess::own(self.id), now).await?;
-        if !password.matches(app, Some(self.account.value.password.clone())).await? {
+        if !password.matches(app, self.account.value.hash()).await? {
             return Code::PasswordWrong.refuse();
         }
         guess::right(app, counted, now).await
+    }
+
+    /// Whether their session lasts, for the account as it is now.
+    ///
+    /// # Errors
+    /// `session_ended`.
+    pub fn lasts(&self, known: &Account, now: Timestamp) -> Result<()> {
+        if self.session.value.is_live(known, now) { Ok(()) } else { Code::SessionEnded.refuse() }
     }
 
     /// Whether what was confirmed still holds for the account as it is now.
@@ -50,9 +58,7 @@ impl Owner {
     /// # Errors
     /// `session_ended` if it ended meanwhile; `busy` if the password is another one.
     pub fn still(&self, known: &Account, now: Timestamp) -> Result<()> {
-        if !self.session.value.is_live(known, now) {
-            return Code::SessionEnded.refuse();
-        }
+        self.lasts(known, now)?;
         if known.password == self.account.value.password { Ok(()) } else { Code::Busy.refuse() }
     }
 }

@@ -143,7 +143,7 @@ pub struct SecondStep {
     code: Option<String>,
     /// Or one of the recovery codes.
     #[serde(default)]
-    #[schema(example = "KQRT-7WZM-2HXA-5JDN", max_length = 40)]
+    #[schema(example = "KQRT-7WZM-2HXA-5JDN-Q3TB-VLE6", max_length = 40)]
     recovery_code: Option<String>,
 }
 
@@ -168,7 +168,11 @@ pub async fn sign_in(
     let follows =
         |account: Account| if same(&account) { Ok((account, None)) } else { Code::SignInFailed.refuse() };
     let account = pass(&app, account, &proof, now, follows).await?;
-    begin(&app, &issuer, &account, challenge.device, now).await
+    let how = match proof {
+        Proof::Code(_) => "password, code",
+        Proof::Recovery(_) => "password, recovery code",
+    };
+    begin(&app, &issuer, &account, challenge.device, how, now).await
 }
 
 /// What somebody types once more before a second factor is given out.

@@ -16,10 +16,11 @@ use tessera::db::{Replace, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{Input, Path};
 use tessera::id::SessionId;
+use tessera::identity::audit::{Act, Note};
 use tessera::identity::{Account, Refresh, Session, store};
 use tessera::limit::Class;
 use tessera::sign::random;
-use tessera::text::{Email, Text};
+use tessera::text::{Email, Text, hex};
 
 /// Credentials.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -32,8 +33,8 @@ pub struct SignIn {
     device: Option<Text<1, 200>>,
     /// A refresh token that this device had, however old: its tries are counted apart from those of others.
     #[serde(default)]
-    #[schema(max_length = 200)]
-    known_device: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 200)]
+    known_device: Option<Text<0, 200>>,
 }
 
 /// Sign in. Unknown, unverified and wrong answer alike, after the same work; so does every address after too many tries.
@@ -48,24 +49,29 @@ pub async fn sign_in(
     let (SignIn { email, password, device, known_device }, now) = (input.value, app.clock.now());
     let account = store::account_of(&app.db, &email).await?;
     let known = account.as_ref().map(|account| &account.value);
-    let at = guess::at_sign_in(&app, &email, known, known_device.as_deref()).await?;
+    let at = guess::at_sign_in(&app, &email, known, known_device.as_ref().map(Text::as_str)).await?;
     let counted = guess::count(&app, &at, now).await;
     // Whatever it is that keeps somebody out, the work is done, and done once.
     let account = account.filter(|account| account.value.is_active() && counted.is_ok());
-    let hash = account.as_ref().map(|account| account.value.password.clone());
+    let hash = account.as_ref().and_then(|account| account.value.hash());
     let right = password.clone().matches(&app, hash).await?;
     let counted = counted?;
     let account = account.filter(|_| right).ok_or(Code::SignInFailed)?;
     guess::right(&app, counted, now).await?;
     let account = up_to_date(&app, account, password, now).await?;
-    let agent = || headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let device = device.map(|device| device.to_string());
-    let device =
-        device.or_else(|| agent().map(|agent| agent.chars().take(200).collect())).unwrap_or_default();
+    let device = device_name(device, &headers);
     if account.second_factor.is_on() {
         return Challenge::refuse(&app, &account, device, now);
     }
-    begin(&app, &issuer, &account, device, now).await
+    begin(&app, &issuer, &account, device, "password", now).await
+}
+
+/// What a device calls itself, or its software does.
+#[must_use]
+pub fn device_name(said: Option<Text<1, 200>>, headers: &HeaderMap) -> String {
+    let agent = || headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let said = said.map(|device| device.to_string());
+    said.or_else(|| agent().map(|agent| agent.chars().take(200).collect())).unwrap_or_default()
 }
 
 /// The account with its password hashed as it would be today.
@@ -86,7 +92,7 @@ async fn up_to_date(
     Ok(app.db.amend(account, now, renew).await?.value)
 }
 
-/// Begins a session on a device.
+/// Begins a session on a device; `how` its owner signed in is written down.
 ///
 /// # Errors
 /// The store's own.
@@ -95,20 +101,22 @@ pub async fn begin(
     issuer: &Issuer,
     account: &Account,
     device: String,
+    how: &str,
     now: Timestamp,
 ) -> Result<(StatusCode, Json<Tokens>)> {
     let session = Session {
         id: SessionId::new(now),
         account: account.id,
         device,
-        salt: random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect(),
+        salt: hex(random::<16>()?),
         generation: 1,
         rotated: now,
         created: now,
         ended: None,
         era: account.era,
     };
-    let session = app.db.put_new(session, Vec::new(), now).await?.stored().value;
+    let note = Note::own(account.id, Act::SignedIn, session.id).with(how);
+    let session = app.db.put_new(session, vec![note.into()], now).await?.stored().value;
     Ok((StatusCode::CREATED, Json(issuer.tokens(app, &session, now)?)))
 }
 
@@ -150,7 +158,9 @@ async fn rotate(app: &App, mut session: Stored<Session>, generation: u32, now: T
             Refresh::Rotate(next) => (next, true),
             Refresh::Revoke(next) => (next, false),
         };
-        session = match app.db.replace(&session, next, Vec::new(), now).await? {
+        let note = Note { by: None, ..Note::own(next.account, Act::TokenReused, next.id) };
+        let told = if good { Vec::new() } else { vec![note.into()] };
+        session = match app.db.replace(&session, next, told, now).await? {
             Replace::Done(stored) if good => return Ok(stored.value),
             Replace::Done(stored) => {
                 tracing::warn!(session = %stored.value.id, "a replaced refresh token was used again: the session is ended");
@@ -211,12 +221,11 @@ pub async fn list(State(app): State<App>, owner: Owner) -> Result<Json<Sessions>
 pub async fn sign_out_elsewhere(State(app): State<App>, owner: Owner) -> Result<StatusCode> {
     let (now, here) = (app.clock.now(), &owner.session.value);
     let rule = |account: &Account| {
-        if !here.is_live(account, now) {
-            return Code::SessionEnded.refuse();
-        }
+        owner.lasts(account, now)?;
         Ok(Some(account.clone().in_new_era(Some(here.id))))
     };
-    app.db.amend(owner.account.clone(), now, rule).await?;
+    let note = Note::own(owner.id, Act::SignedOutElsewhere, here.id);
+    app.db.amend_noted(owner.account.clone(), now, &note, rule).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -238,6 +247,7 @@ async fn end(app: &App, owner: &Owner, id: SessionId) -> Result<StatusCode> {
     let now = app.clock.now();
     let session = store::session(&app.db, id).await?.filter(|session| session.value.account == owner.id);
     let session = session.ok_or(Code::NotFound)?;
-    app.db.amend(session, now, |session| Ok(session.sign_out(now))).await?;
+    let note = Note::own(owner.id, Act::SignedOut, id);
+    app.db.amend_noted(session, now, &note, |session| Ok(session.sign_out(now))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

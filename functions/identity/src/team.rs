@@ -140,7 +140,6 @@ pub async fn remove(
     app.authorize(&caller, Action::ManageMembers, id).await?;
     let note = Note::new(id, caller.actor(), Act::TeamRemoved, team);
     let known = store::team(&app.db, id, team).await?;
-    let rule = |team: &Team| Ok(note.on(team.remove().map(|gone| (gone, Vec::new()))));
-    app.db.change(known, app.clock.now(), rule).await?;
+    app.db.amend_noted(known, app.clock.now(), &note, |team| Ok(team.remove())).await?;
     Ok(StatusCode::NO_CONTENT)
 }

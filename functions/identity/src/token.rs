@@ -133,10 +133,11 @@ impl Presented {
     pub fn parse(token: &str) -> Result<Self> {
         let mut parts = token.splitn(3, '.');
         let mut next = || parts.next().ok_or(Code::SessionEnded);
-        let (session, generation, secret) =
-            (next()?.parse(), next()?.parse(), URL_SAFE_NO_PAD.decode(next()?));
+        let (session, number, secret) = (next()?.parse(), next()?, URL_SAFE_NO_PAD.decode(next()?));
+        // A token has one form: `+1` and `01` are none.
+        let generation = number.parse().ok().filter(|generation: &u32| generation.to_string() == number);
         match (session, generation, secret) {
-            (Ok(session), Ok(generation), Ok(secret)) => Ok(Self { session, generation, secret }),
+            (Ok(session), Some(generation), Ok(secret)) => Ok(Self { session, generation, secret }),
             _ => Code::SessionEnded.refuse(),
         }
     }

@@ -5,6 +5,7 @@ use minijinja::context;
 use tessera::app::App;
 use tessera::error::Result;
 use tessera::id::{AccountId, MailId};
+use tessera::identity::provider::IdentityProvider;
 use tessera::identity::second_factor::FEW_CODES;
 use tessera::identity::{CODE_MINUTES, code};
 use tessera::message::{AccountChange, CodePurpose};
@@ -64,18 +65,47 @@ pub async fn changed(
     to: Recipient<'_>,
     change: AccountChange,
 ) -> Result<()> {
-    let (title, what, otherwise) = words(change);
+    say(app, post, id, to, words(change)).await
+}
+
+/// The account was erased: the last mail about it.
+///
+/// # Errors
+/// As [`Post::send`].
+pub async fn erased(app: &App, post: &Post, id: MailId, to: Recipient<'_>) -> Result<()> {
+    let what = "your account was erased, and with it what we knew of you. What you have booked stays booked: keep the mails with your tickets. Invoices are kept as long as the law demands.";
+    say(app, post, id, to, ("Your account was erased", what.into(), GONE)).await
+}
+
+/// The subject, what was done, and what to do if it was somebody else.
+type Words = (&'static str, String, &'static str);
+
+/// What to do where nothing can be done here any more.
+const GONE: &str = "answer this mail to whoever sells here, and change the password of your mailbox.";
+
+async fn say(
+    app: &App,
+    post: &Post,
+    id: MailId,
+    to: Recipient<'_>,
+    (title, what, otherwise): Words,
+) -> Result<()> {
     let values = context! { name => to.name, title, what, otherwise };
     let kind = Kind::AccountChanged;
     post.send(app, Letter { id, kind, to: to.email, name: to.name, values, attachments: Vec::new() }).await
 }
 
-/// The subject, what was done, and what to do if it was somebody else.
-fn words(change: AccountChange) -> (&'static str, String, &'static str) {
+const fn called(provider: IdentityProvider) -> &'static str {
+    match provider {
+        IdentityProvider::Google => "Google",
+        IdentityProvider::Apple => "Apple",
+    }
+}
+
+fn words(change: AccountChange) -> Words {
     const RESET: &str =
         "have a new password set by mail now (“forgot password”). That ends every session, also theirs.";
     const MAILBOX: &str = "somebody reads your mail. Change the password of your mailbox first, then have a new one set here by mail.";
-    const GONE: &str = "answer this mail to whoever sells here, and change the password of your mailbox.";
     match change {
         AccountChange::PasswordReset => (
             "Your password was set anew",
@@ -107,6 +137,21 @@ fn words(change: AccountChange) -> (&'static str, String, &'static str) {
             "no code is asked for besides your password any more. Every other device was signed out.".into(),
             RESET,
         ),
+        AccountChange::DataExported => (
+            "Your data are ready",
+            "the archive of all that we know of you is ready, and is kept for seven days. Fetch it where you asked for it.".into(),
+            RESET,
+        ),
+        AccountChange::ProviderLinked { provider } => {
+            let name = called(provider);
+            let what = format!("from now on you may sign in with {name}, too.");
+            ("A sign-in was linked to your account", what, RESET)
+        }
+        AccountChange::ProviderUnlinked { provider } => {
+            let name = called(provider);
+            let what = format!("nobody signs in to your account with {name} any more. Every other device was signed out.");
+            ("A sign-in was unlinked from your account", what, RESET)
+        }
         AccountChange::RecoveryCodeUsed { left } => {
             let more = if usize::from(left) <= FEW_CODES { " Get new ones soon: switch the second factor off and on again." } else { "" };
             let what = format!("one of your recovery codes was used instead of a code of your app. You have {left} left.{more}");

@@ -15,7 +15,7 @@ use tessera::catalogue::Details;
 use tessera::db::{Listing, Query};
 use tessera::error::{Code, Result};
 use tessera::id::{ApplicationId, BookingId, EventId, InvoiceId, MailId, OrderId, PaymentId, WaiterId};
-use tessera::message::{Envelope, Message};
+use tessera::message::{Envelope, Farewell, Message};
 use tessera::money::Money;
 use tessera::notification::{Kind, Mailing};
 use tessera::order::Order;
@@ -40,6 +40,10 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::AccountChanged { account, email, name, change } => {
                 account::changed(app, post, id, Recipient { account: *account, email, name }, *change).await
             }
+            Message::AccountErased { account, farewell: Some(Farewell { email, name }) } => {
+                account::erased(app, post, id, Recipient { account: *account, email, name }).await
+            }
+            Message::AccountErased { farewell: None, .. } => Ok(()),
             Message::InvitationMade { email, organisation, by, .. } => {
                 let values =
                     context! { organisation, by, days => tessera::identity::invitation::INVITATION_DAYS };
@@ -78,6 +82,8 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             Message::EventChanged { event, changes } => begin_mailing(app, id, *event, changes.clone()).await,
             Message::MailingContinued { mailing, page } => mail_page(app, post, *mailing, *page).await,
             Message::AuditNoted(_)
+            | Message::OrderErased { .. }
+            | Message::ExportAsked { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
             | Message::StockMoved { .. }
@@ -99,6 +105,8 @@ pub fn work<'a>(app: &'a App, post: &'a Arc<Post>, envelope: &'a Envelope) -> Bo
             | Message::BookingConfirmed { .. }
             | Message::BookingEventCancelling { .. }
             | Message::WaitlistJoined { .. }
+            | Message::PictureSent { .. }
+            | Message::PictureRemoved { .. }
             | Message::WaitlistLeft { .. } => {
                 Err(Code::Internal.caused_by("this message is not for notification"))
             }

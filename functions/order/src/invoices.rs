@@ -15,7 +15,7 @@ use tessera::identity::Action;
 use tessera::money::Money;
 use tessera::order::invoice::{Invoice, InvoiceTax, Kind, store};
 use tessera::order::store::Link;
-use tessera::page::{Page, Period, within};
+use tessera::page::{Page, Period, YEAR, within};
 use tessera::sheet as csv;
 
 /// Read an invoice or a credit note: its buyer, whoever has the order's link, or whoever handles the seller's money. With `.pdf` after
@@ -128,7 +128,7 @@ pub async fn sheet(
     Params(SheetPeriod { from, until }): Params<SheetPeriod>,
 ) -> Result<Response> {
     app.authorize(&caller, Action::ManageMoney, id).await?;
-    within(from, until)?;
+    within(from, until, YEAR)?;
     let found = app.db.list_all::<Invoice>(&store::issued(id, from, until)).await?;
     let rows: Vec<_> = found.iter().map(|invoice| rows(&invoice.value)).collect::<Result<_>>()?;
     let csv = csv::write(HEADING, rows.into_iter().flatten())?;

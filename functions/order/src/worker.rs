@@ -6,10 +6,11 @@
 use crate::document;
 use futures_util::future::BoxFuture;
 use tessera::app::App;
+use tessera::auth::Buyer;
 use tessera::booking;
 use tessera::db::Stored;
 use tessera::error::{Code, Refusal, Result};
-use tessera::id::{BookingId, OrderId};
+use tessera::id::{AccountId, BookingId, OrderId};
 use tessera::message::{Envelope, Message};
 use tessera::order::invoice::{Paper, store as invoices};
 use tessera::order::{Order, Reason, Refunded, What, store};
@@ -61,10 +62,13 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             Message::EntryIssued { order, .. } => {
                 change(app, *order, |order| order.note(What::TicketsIssued, now)).await
             }
+            Message::AccountErased { account, .. } => forget(app, *account).await,
             Message::InvoiceDue { order, refund } => issue(app, Paper::asked(*order, *refund)).await,
             Message::AccountCodeRequested { .. }
             | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
+            | Message::OrderErased { .. }
+            | Message::ExportAsked { .. }
             | Message::AccountChanged { .. }
             | Message::InvoiceIssued { .. }
             | Message::PaymentPromised { .. }
@@ -87,11 +91,30 @@ pub fn work<'a>(app: &'a App, envelope: &'a Envelope) -> BoxFuture<'a, Result<()
             | Message::WaitlistJoined { .. }
             | Message::WaitlistOffered { .. }
             | Message::WaitlistLeft { .. }
+            | Message::PictureSent { .. }
+            | Message::PictureRemoved { .. }
             | Message::ApplicationDecided { .. } => {
                 Err(Code::Internal.caused_by("this message is not for order"))
             }
         }
     })
+}
+
+/// Every order of an account forgets whom it was for, and tells those who wrote the name down elsewhere. A function that runs
+/// out of time begins anew, and passes over what is done.
+async fn forget(app: &App, account: AccountId) -> Result<()> {
+    let (query, now) = (store::of_buyer(Buyer::Account(account)), app.clock.now());
+    let mut after = None;
+    loop {
+        let (orders, next) = app.db.list::<Order>(&query, after).await?;
+        for order in orders {
+            app.db.change(order, now, |order| Ok(order.without_person())).await?;
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
 }
 
 /// Order has no scheduled jobs.

@@ -15,7 +15,7 @@ use tessera::http::{Params, Path};
 use tessera::id::OrganisationId;
 use tessera::identity::Action;
 use tessera::money::{Currency, Money};
-use tessera::page::{Page, Period, within};
+use tessera::page::{Page, Period, YEAR, within};
 use tessera::payment::ledger::{Entry, Revenue, RevenueBy, revenue};
 use tessera::payment::store::{books, entries};
 use tessera::sheet;
@@ -49,6 +49,7 @@ pub struct Report {
     #[param(value_type = String, format = DateTime)]
     until: Timestamp,
     /// What each row is of.
+    #[param(inline)]
     by: RevenueBy,
     /// The IANA time zone in which days begin; UTC if nothing is said.
     #[param(example = "Europe/Berlin", max_length = 64)]
@@ -78,7 +79,7 @@ pub struct RevenueReport {
 async fn rows(app: &App, caller: &Agent, id: OrganisationId, report: Report) -> Result<Vec<RevenueRow>> {
     app.authorize(caller, Action::ManageMoney, id).await?;
     let Report { from, until, by, zone } = report;
-    within(from, until)?;
+    within(from, until, YEAR)?;
     let zone = zone.as_deref().map_or(Ok(TimeZone::UTC), TimeZone::get);
     let zone = zone.map_err(|_| Refusal::invalid("zone", "must be an IANA time zone"))?;
     let query = entries(id, from, until);

@@ -169,6 +169,7 @@ pub async fn refund_made(
 #[serde(deny_unknown_fields)]
 pub struct Which {
     /// Those that are waited for, or those of which something is to be paid back by hand.
+    #[param(inline)]
     list: ByHand,
     /// At most so many items, 1 to 100.
     #[param(minimum = 1, maximum = 100, default = 20)]

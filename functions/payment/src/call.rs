@@ -57,6 +57,12 @@ impl Failure {
     }
 }
 
+/// Whom a provider would send us to is nobody we know: an answer that leads elsewhere is none.
+fn client() -> reqwest::Result<reqwest::Client> {
+    let elsewhere = reqwest::redirect::Policy::none();
+    reqwest::Client::builder().timeout(DEADLINE).tcp_nodelay(true).redirect(elsewhere).build()
+}
+
 /// The way to a provider: every call goes through its circuit.
 pub(crate) struct Line {
     http: reqwest::Client,
@@ -70,8 +76,7 @@ impl Line {
     /// # Errors
     /// Names the setting of the provider's address, though nothing of it is wrong, if there can be no client.
     pub(crate) fn new(app: &App, provider: Provider, setting: &str) -> Result<Self, ConfigError> {
-        let client = reqwest::Client::builder().timeout(DEADLINE).tcp_nodelay(true).build();
-        let http = client.map_err(|error| app.config.wrong(setting, &error.to_string()))?;
+        let http = client().map_err(|error| app.config.wrong(setting, &error.to_string()))?;
         Ok(Self { http, breaker: Breaker::new(app, provider) })
     }
 
@@ -122,7 +127,8 @@ pub(crate) fn signed_by(secrets: &[String], signed: &[u8], signature: &str) -> b
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() != 64 || !text.is_ascii() {
+    // `from_str_radix` would take a sign for a digit.
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     (0..64).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
@@ -200,6 +206,20 @@ pub(crate) async fn pause(what: &str, tries: u32, failure: Failure) -> Result<()
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::io::{Read, Write};
+
+    #[tokio::test]
+    async fn a_redirect_is_no_answer() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 307 T\r\nLocation: /away\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        assert_eq!(client().unwrap().get(url).send().await.unwrap().status(), 307);
+        served.join().unwrap();
+    }
 
     #[test]
     fn of_a_refusal_only_its_kind_is_logged() {

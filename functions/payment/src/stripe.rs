@@ -23,7 +23,7 @@ use tessera::payment::{Fact, Intent, Payment, Provider};
 /// The version of Stripe's API this adapter was written against.
 const VERSION: &str = "2025-03-31.basil";
 /// How old or early a signed webhook may be, seconds.
-const TOLERANCE: i64 = 300;
+const TOLERANCE: u64 = 300;
 
 /// A client of one Stripe account.
 pub struct Stripe {
@@ -458,7 +458,7 @@ fn verify(secrets: &[String], header: &str, body: &[u8], now: Timestamp) -> Resu
     if !good {
         return Code::SignatureInvalid.refuse();
     }
-    if (now.as_second() - signed_at).abs() > TOLERANCE {
+    if now.as_second().abs_diff(signed_at) > TOLERANCE {
         return Err(Code::SignatureInvalid.because("signed too long ago, or in the future"));
     }
     Ok(())
@@ -477,8 +477,7 @@ mod tests {
     fn sign(secret: &str, time: Timestamp, body: &[u8]) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let signed = [time.as_second().to_string().as_bytes(), b".", body].concat();
-        let hex: String =
-            hmac::sign(&key, &signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = tessera::text::hex(hmac::sign(&key, &signed));
         format!("t={},v1={hex}", time.as_second())
     }
 

@@ -75,6 +75,9 @@ fn work<'a>(
             Message::AccountCodeRequested { .. }
             | Message::AuditNoted(_)
             | Message::InvitationMade { .. }
+            | Message::AccountErased { .. }
+            | Message::OrderErased { .. }
+            | Message::ExportAsked { .. }
             | Message::AccountChanged { .. }
             | Message::EventPublished { .. }
             | Message::ProductShelved { .. }
@@ -96,6 +99,8 @@ fn work<'a>(
             | Message::WaitlistOffered { .. }
             | Message::WaitlistLeft { .. }
             | Message::ApplicationDecided { .. }
+            | Message::PictureSent { .. }
+            | Message::PictureRemoved { .. }
             | Message::BookingMoved { .. } => {
                 Err(Code::Internal.caused_by("this message is not for payment"))
             }

@@ -67,7 +67,7 @@ impl Staff {
         // the code is used up, but signing in works.
         while began.elapsed() < SOON {
             if let Some(code) = staff.mailed_code(wire).await? {
-                let proof = json!({"email": staff.email, "code": code});
+                let proof = json!({"email": staff.email, "code": code, "password": staff.password});
                 let proven = wire.send(&Call::post("/v1/accounts/verify").json(&proof)).await?;
                 if !proven.is_success() && !proven.is("code_wrong") {
                     return Err(proven.unexpected());
@@ -141,10 +141,14 @@ impl Staff {
     }
 }
 
-/// The first six digits that stand alone.
+/// The first word that is written like a code: `7Q2K-94MX`.
 fn code_in(text: &str) -> Option<String> {
-    let mut runs = text.split(|c: char| !c.is_ascii_digit());
-    runs.find(|run| run.len() == 6).map(str::to_owned)
+    let code = |word: &&str| {
+        let groups = word.split_once('-').filter(|(first, second)| first.len() == 4 && second.len() == 4);
+        let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+        groups.is_some() && word.chars().all(|c| c == '-' || upper(c))
+    };
+    text.split_whitespace().map(|word| word.trim_end_matches('.')).find(code).map(str::to_owned)
 }
 
 /// When a token says it was issued.
@@ -275,10 +279,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_is_the_six_digits_that_stand_alone() {
-        assert_eq!(code_in("042137 is your code").as_deref(), Some("042137"));
-        assert_eq!(code_in("ring 0301234567, or type 123456.").as_deref(), Some("123456"));
-        assert_eq!(code_in("nothing here, 12345"), None);
+    fn the_code_is_the_word_that_is_written_like_one() {
+        assert_eq!(code_in("7Q2K-94MX is your code").as_deref(), Some("7Q2K-94MX"));
+        assert_eq!(code_in("ring 0301-234567, or type ABCD-1234.").as_deref(), Some("ABCD-1234"));
+        assert_eq!(code_in("well-made 12345 7q2k-94mx"), None);
     }
 
     #[test]

@@ -190,7 +190,8 @@ impl Counter<'_> {
         self.settle().await?;
         let mail = self.whole.mail().list(Some(email), 0, 1)?.pop().ok_or("no mail came")?;
         let code = mail.subject.split(' ').next().unwrap_or_default();
-        self.post("/v1/accounts/verify", "", json!({"email": email, "code": code})).await?;
+        let proof = json!({"email": email, "code": code, "password": password});
+        self.post("/v1/accounts/verify", "", proof).await?;
         let session = self.post("/v1/sessions", "", json!({"email": email, "password": password})).await?;
         Ok(Person { token: text(&session["access_token"]) })
     }

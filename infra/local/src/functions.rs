@@ -24,6 +24,8 @@ pub fn build(binary: &str, config: &Config, process: &Process) -> Result<Handler
         "entry" => Handler::Api(entry::router(app)?),
         "entry-worker" => Handler::Worker(entry::worker(app)?),
         "notification-worker" => Handler::Worker(notification::worker(app)?),
+        "media" => Handler::Api(media::router(app)?),
+        "media-worker" => Handler::Worker(media::worker(app)?),
         "outbox" => Handler::Worker(outbox::worker(app)?),
         "docs" => Handler::Api(docs::router(app)?),
         other => return Err(Unbuilt::Unknown(other.to_owned())),

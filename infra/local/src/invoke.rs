@@ -14,7 +14,7 @@ use tessera::app::Process;
 use tessera::clock::Clock;
 use tessera::config::Config;
 use tessera::queue::Worker;
-use tessera::run::Handler;
+use tessera::run::{Handler, mended};
 use tokio::time::Instant;
 use tower::Service;
 
@@ -169,7 +169,7 @@ impl Function {
         let work = async move {
             let payload: LambdaRequest = serde_json::from_slice(&event).map_err(|error| error.to_string())?;
             // The adapter cannot be held over an await; a router is always ready, so that none is needed before.
-            let answered = Adapter::from(router).call(LambdaEvent { payload, context });
+            let answered = Adapter::from(router).call(LambdaEvent { payload: mended(payload), context });
             let answered = answered.await;
             let Ok(answer) = answered.map_err(|never| match never {});
             serde_json::to_vec(&answer).map_err(|error| error.to_string())

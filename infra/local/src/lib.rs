@@ -12,6 +12,7 @@
 //! | [`console`] | pages for the operator: what is wrong, queues, mail, payments, tables |
 //! | [`functions`] | which program is which function |
 //! | [`figures`] | what actions cost, beside what the design allows |
+//! | [`timing`] | how long answers to a sign-in take, whatever is wrong with it |
 //! | [`openapi`] | the API description of all functions |
 //! | `invoke` | how functions are called |
 //! | [`gateway`] | the API: routes, events, limits, CORS |
@@ -39,6 +40,7 @@ pub mod secrets;
 pub mod sources;
 pub mod stores;
 pub mod template;
+pub mod timing;
 pub mod whole;
 
 use axum::Router;

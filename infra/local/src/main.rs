@@ -14,7 +14,7 @@ use tessera_demo::Options as Demand;
 use tessera_demo::load;
 use tessera_local::secrets::Step;
 use tessera_local::whole::{Whole, WholeOptions};
-use tessera_local::{Listen, figures, openapi, secrets};
+use tessera_local::{Listen, figures, openapi, secrets, timing};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -42,6 +42,12 @@ enum Command {
     Load(Load),
     /// Print what each action costs: round trips and capacity units, beside what the design allows
     Figures,
+    /// Measure how long an answer to a sign-in takes, whatever is wrong with it
+    SignIns {
+        /// How often each kind is asked, 1 to 10,000
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        samples: u32,
+    },
     /// Print the API description
     Openapi,
     /// Print a fresh set of secrets; or take a set on standard input one step on, and print it (see shared/docs/secrets.md)
@@ -126,13 +132,20 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     log(matches!(
         cli.command,
-        Some(Command::Demo(_) | Command::Load(_) | Command::Figures | Command::Secrets(_))
+        Some(
+            Command::Demo(_)
+                | Command::Load(_)
+                | Command::Figures
+                | Command::SignIns { .. }
+                | Command::Secrets(_)
+        )
     ));
     let outcome = match cli.command {
         Some(Command::Serve(serve)) => self::serve(serve).await,
         Some(Command::Demo(demo)) => self::demo(demo).await,
         Some(Command::Load(load)) => self::load(load).await,
         Some(Command::Figures) => self::figures().await,
+        Some(Command::SignIns { samples }) => sign_ins(samples).await,
         Some(Command::Openapi) => describe(),
         Some(Command::Secrets(wish)) => secrets(wish.step),
         None => self::serve(cli.serve).await,
@@ -243,6 +256,11 @@ async fn load(wish: Load) -> Result<(), Failure> {
 
 async fn figures() -> Result<(), Failure> {
     write!(std::io::stdout(), "{}", figures::count().await?)?;
+    Ok(())
+}
+
+async fn sign_ins(samples: u32) -> Result<(), Failure> {
+    write!(std::io::stdout(), "{}", timing::measure(samples as usize).await?)?;
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! The API description of everything, made from the code of all capabilities.
 
 use http::Method;
+use std::collections::HashMap;
 use tessera::error::Code;
 use tessera::http::Problem;
 use tessera::limit::routes::{EXTENSION, Routes};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
@@ -16,6 +18,7 @@ const TAGS: &[(&str, &str)] = &[
     ("order", "From the quote to the tickets."),
     ("payment", "Authorised first, taken once the places are secured."),
     ("entry", "Tickets and gates."),
+    ("media", "Pictures."),
     ("docs", "This description."),
 ];
 
@@ -29,6 +32,7 @@ pub fn description() -> OpenApi {
         order::routes(),
         payment::routes(),
         entry::routes(),
+        media::routes(),
         docs::routes(),
     ];
     let mut api = all.into_iter().reduce(|all, one| all.merge(one)).unwrap_or_default().into_openapi();
@@ -50,6 +54,8 @@ pub fn description() -> OpenApi {
     Problem::schemas(&mut more);
     more.push(("Problem".to_owned(), Problem::schema()));
     components.schemas.extend(more);
+    let closed: HashMap<_, _> = components.schemas.iter().filter_map(opened).collect();
+    components.schemas.values_mut().for_each(|schema| open(schema, &closed));
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     let codes: Vec<_> = Code::ALL.iter().map(|code| format!("{} {}", code.status(), code.code())).collect();
@@ -78,6 +84,45 @@ pub fn description() -> OpenApi {
         }
     }
     api
+}
+
+/// A schema that refuses all fields that it does not know, as it is where there are others.
+fn opened((name, schema): (&String, &RefOr<Schema>)) -> Option<(String, RefOr<Schema>)> {
+    let RefOr::T(Schema::Object(object)) = schema else { return None };
+    let closed =
+        matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
+    let mut object = object.clone();
+    object.additional_properties = None;
+    closed.then(|| (Ref::from_schema_name(name).ref_location, object.into()))
+}
+
+/// What is written flat into another object has the fields of both; a reference to a schema that refuses all fields but its own would
+/// say that nothing is both (JSON Schema, core §10.3.2.3). So its fields are listed where it is flattened.
+fn open(schema: &mut RefOr<Schema>, closed: &HashMap<String, RefOr<Schema>>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => object.properties.values_mut().for_each(|field| open(field, closed)),
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                open(items, closed);
+            }
+        }
+        Schema::OneOf(one) => one.items.iter_mut().for_each(|item| open(item, closed)),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(|item| open(item, closed)),
+        Schema::AllOf(all) => {
+            for item in &mut all.items {
+                match item {
+                    RefOr::Ref(name) => {
+                        if let Some(object) = closed.get(&name.ref_location) {
+                            *item = object.clone();
+                        }
+                    }
+                    RefOr::T(_) => open(item, closed),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The description as it is committed.

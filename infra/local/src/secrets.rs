@@ -9,6 +9,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use tessera::text::hex;
 
 /// Reads `secrets.json` of a data folder, and adds what it lacks.
 ///
@@ -169,14 +170,10 @@ fn complete(secrets: &mut BTreeMap<String, String>) -> Result<(), HomeError> {
     };
     word("token_secrets", &|bytes| STANDARD.encode(bytes))?;
     word("stripe_secret_key", &|bytes| format!("sk_test_local{}", hex(&bytes[..16])))?;
-    word("stripe_webhook_secrets", &|bytes| format!("whsec_{}", hex(&bytes)))?;
+    word("stripe_webhook_secrets", &|bytes| format!("whsec_{}", hex(bytes)))?;
     word("razorpay_key_id", &|bytes| format!("rzp_test_{}", hex(&bytes[..7])))?;
     word("razorpay_key_secret", &|bytes| hex(&bytes[..12]))?;
     word("razorpay_webhook_secrets", &|bytes| hex(&bytes[..16]))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

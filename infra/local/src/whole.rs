@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera::clock::Clock;
 use tessera_sandbox::Storage;
+use tessera_sandbox::issuer::{self, Issuer};
 use tessera_sandbox::mail::{self, Mail};
 use tessera_sandbox::razorpay::{self, Razorpay, RazorpayOptions};
 use tessera_sandbox::stripe::{self, Stripe, StripeOptions};
@@ -61,6 +62,7 @@ pub struct Whole {
     stripe: Arc<Stripe>,
     razorpay: Arc<Razorpay>,
     mail: Arc<Mail>,
+    issuer: Arc<Issuer>,
     webhook_secret: String,
 }
 
@@ -86,6 +88,7 @@ impl Whole {
             std::fs::create_dir_all(data)
                 .map_err(HomeError::io(format!("the data folder {}", data.display())))?;
         }
+        let issuer = Issuer::new(now.clone());
         let mail = Mail::open(&storage("mail.db"), now.clone()).map_err(HomeError::store("the mailbox"))?;
         let secrets = crate::secrets::of(options.data.as_deref())?;
         let secret = |key: &str| secrets.get(key).cloned().unwrap_or_default();
@@ -127,6 +130,10 @@ impl Whole {
             ("StripePayPage", format!("{url}/_stripe/pay/{{intent}}?client_secret={{client_secret}}")),
             ("RazorpayBaseUrl", format!("{url}/_razorpay")),
             ("RazorpayPayPage", format!("{url}/_razorpay/pay/{{order}}")),
+            ("GoogleClientIds", "local".to_owned()),
+            ("GoogleKeysUrl", format!("{url}/_issuer/google/keys")),
+            ("AppleClientIds", "local".to_owned()),
+            ("AppleKeysUrl", format!("{url}/_issuer/apple/keys")),
             ("MailFrom", "tickets@tessera.example".to_owned()),
         ];
         let limits = options.limits.map(|limits| ("Limits", limits));
@@ -137,10 +144,11 @@ impl Whole {
             ("/_stripe".to_owned(), stripe::router(stripe.clone())),
             ("/_razorpay".to_owned(), razorpay::router(razorpay.clone())),
             ("/_ses".to_owned(), mail::router(mail.clone())),
+            ("/_issuer".to_owned(), issuer::router(issuer.clone())),
         ];
         let home = Home::start(home, Arc::new(functions::build)).await?;
         home.plug("/console", console::router(&home, stripe.clone(), mail.clone(), options.data)?);
-        Ok(Self { home, stripe, razorpay, mail, webhook_secret })
+        Ok(Self { home, stripe, razorpay, mail, issuer, webhook_secret })
     }
 
     /// The home.
@@ -171,6 +179,12 @@ impl Whole {
     #[must_use]
     pub const fn mail(&self) -> &Arc<Mail> {
         &self.mail
+    }
+
+    /// The houses with which people sign in.
+    #[must_use]
+    pub const fn issuer(&self) -> &Arc<Issuer> {
+        &self.issuer
     }
 
     /// The secret with which webhooks are signed.

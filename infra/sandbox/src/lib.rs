@@ -11,9 +11,11 @@
 //! | [`stripe`] | payments: payment intents, charges, refunds, events, signed webhooks, the page where a buyer pays |
 //! | [`razorpay`] | payments: orders, payments, refunds, signed webhooks, the checkout where a buyer pays |
 //! | `sandbox`, `events`, `switches`, `wire`, `page` | what the two payment sandboxes share |
+//! | [`issuer`] | id tokens of Google and Apple, and the keys to check them |
 //! | [`mail`] | SES v2: takes mail by SendEmail, and shows what was sent |
 
 mod events;
+pub mod issuer;
 pub mod mail;
 mod page;
 mod random;

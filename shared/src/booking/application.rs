@@ -175,6 +175,13 @@ impl Application {
         }
     }
 
+    /// Without the person who asked, and what they said about themselves: `None` if it is so already.
+    #[must_use]
+    pub fn without_person(&self) -> Option<Self> {
+        let next = Self { contact: Contact::nobody(), letter: Text::default(), ..self.clone() };
+        Some(next).filter(|next| next != self)
+    }
+
     /// Asks again, after it was withdrawn or the approval ran out unused.
     #[must_use]
     pub fn ask_again(&self, wish: &Self, now: Timestamp) -> Option<(Self, Vec<Message>)> {
@@ -218,6 +225,12 @@ impl State {
     }
 }
 
+/// The list of a buyer's applications, by creation.
+#[must_use]
+pub fn list_of_buyer(buyer: Buyer) -> String {
+    format!("applies#{buyer}")
+}
+
 /// The partition that lists an event's applications of one status.
 #[must_use]
 pub fn list_of(event: EventId, status: &str) -> String {
@@ -230,7 +243,7 @@ impl Item for Application {
         Key::new(self.id, "-")
     }
     fn first(&self) -> Option<(String, String)> {
-        Some((format!("applies#{}", self.buyer), format!("{}#{}", sortable(self.asked), self.id)))
+        Some((list_of_buyer(self.buyer), format!("{}#{}", sortable(self.asked), self.id)))
     }
     fn second(&self) -> Option<(String, String)> {
         Some((list_of(self.event, self.state.word()), format!("{}#{}", sortable(self.asked), self.id)))

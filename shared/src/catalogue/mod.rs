@@ -7,8 +7,9 @@
 pub mod store;
 
 use crate::booking::policy::RefundPolicy;
+use crate::clock::{NOT_NEAR, is_near};
 use crate::error::{Code, Fault, Refusal, Result};
-use crate::id::{EventId, OfferId, OrganisationId, PoolId, VenueId};
+use crate::id::{EventId, OfferId, OrganisationId, PictureId, PoolId, VenueId};
 use crate::identity::Resource;
 use crate::identity::rights::Part;
 use crate::message::Message;
@@ -93,6 +94,9 @@ pub struct Details {
     /// Where it is taxed, if not at the seller's home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_place: Option<Place>,
+    /// A picture of it that is ready, the organisation's own: everybody sees it at `/v1/pictures/{id}/{size}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureId>,
 }
 
 impl Details {
@@ -102,7 +106,8 @@ impl Details {
     /// `invalid_input` with every fault.
     pub fn check(&self) -> Result<()> {
         let mut faults = Vec::new();
-        let mut instant = |pointer: &str, time: &LocalTime| match time.instant() {
+        let near = |at: Timestamp| if is_near(at) { Ok(at) } else { Err(NOT_NEAR.to_owned()) };
+        let mut instant = |pointer: &str, time: &LocalTime| match time.instant().and_then(near) {
             Ok(instant) => Some(instant),
             Err(detail) => {
                 faults.push(Fault { pointer: pointer.to_owned(), detail });
@@ -156,6 +161,9 @@ pub struct Event {
     /// Its waiting room, if it ever had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Room>,
+    /// What is on its picture, for those who do not see it, as it was said of the picture when the event took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_description: Option<Text<1, 300>>,
 }
 
 impl From<&Event> for Resource {
@@ -359,6 +367,11 @@ impl Terms {
         for (pointer, detail) in self.refund.iter().flat_map(|policy| policy.faults(self.price)) {
             fault(pointer, detail);
         }
+        for (pointer, at) in [("/sale/opens", self.sale.opens), ("/sale/closes", self.sale.closes)] {
+            if at.is_some_and(|at| !is_near(at)) {
+                fault(pointer, NOT_NEAR);
+            }
+        }
         if let Sale { opens: Some(opens), closes: Some(closes) } = self.sale
             && closes <= opens
         {
@@ -506,6 +519,7 @@ mod tests {
             created: at("2027-01-01T00:00:00Z"),
             print: String::new(),
             room: None,
+            picture_description: None,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::config::{Config, ConfigError};
 use crate::error::{Code, Refusal, Result};
 use crate::id::{BookingId, EventId, OfferId, OrderId, OrganisationId, ScanId, TicketId};
 use crate::money::Money;
+use crate::text::NOBODY;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
@@ -123,6 +124,12 @@ impl Ticket {
         let text = id.to_string().to_uppercase();
         let tail = &text[text.len() - 8..];
         format!("{}-{}", &tail[..4], &tail[4..])
+    }
+
+    /// Without the name on it: `None` if it is so already. It admits as before.
+    #[must_use]
+    pub fn without_person(&self) -> Option<Self> {
+        (self.holder != NOBODY).then(|| Self { holder: NOBODY.to_owned(), ..self.clone() })
     }
 
     /// Admits, once. The same scan repeated is admitted again: its first answer was lost on the way.

@@ -2,11 +2,16 @@
 
 use super::code::{Guess, MailedCode};
 use super::second_factor::SecondFactor;
+use super::session::ACCESS_SECONDS;
 use crate::error::{Code, Result};
 use crate::id::{AccountId, SessionId};
+use crate::message::{Farewell, Message};
 use crate::text::{Email, Text};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// When an erased account is gone through once more: later than any access token of its owner lasts, in minutes.
+pub const SWEEP_MINUTES: i64 = ACCESS_SECONDS / 60 + 15;
 
 /// Whether the address has been proven.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -18,6 +23,13 @@ pub enum State {
     Active {
         /// When the code came back.
         at: Timestamp,
+    },
+    /// Its owner had it erased. The id stays, so that money and audit logs name somebody, of whom nothing else is known.
+    Erased {
+        /// When.
+        at: Timestamp,
+        /// Whether all of it was gone through once more, when no access token of theirs was good any longer.
+        swept: bool,
     },
 }
 
@@ -39,7 +51,7 @@ pub struct Account {
     pub email: Email,
     /// The name to greet.
     pub name: Text<1, 120>,
-    /// argon2id in PHC form.
+    /// argon2id in PHC form; empty before there is one.
     pub password: String,
     /// Whether the address has been proven.
     pub state: State,
@@ -74,23 +86,16 @@ pub struct Tried {
 }
 
 impl Account {
-    /// An account whose address waits for its code.
+    /// An account of whose address nothing is proven. It has no password before that.
     #[must_use]
-    pub const fn new(
-        id: AccountId,
-        email: Email,
-        name: Text<1, 120>,
-        password: String,
-        code: MailedCode,
-        now: Timestamp,
-    ) -> Self {
+    pub const fn new(id: AccountId, email: Email, name: Text<1, 120>, now: Timestamp) -> Self {
         Self {
             id,
             email,
             name,
-            password,
+            password: String::new(),
             state: State::Unverified,
-            code: Some(code),
+            code: None,
             created: now,
             reset: None,
             moving: None,
@@ -100,25 +105,38 @@ impl Account {
         }
     }
 
-    /// Signs up: an unproven address takes the newest name, password and code, because only the one who receives the
-    /// code can prove it. `None` if the address is proven already: the password of a proven account never changes here.
+    /// Signs up: an unproven address takes the newest name. `None` if the address is proven already: nothing of a proven
+    /// account changes here.
     #[must_use]
-    pub fn sign_up_again(&self, name: Text<1, 120>, password: String, code: MailedCode) -> Option<Self> {
+    pub fn sign_up_again(&self, name: Text<1, 120>, code: MailedCode, now: Timestamp) -> Option<Self> {
         match self.state {
-            State::Unverified => Some(Self { name, password, code: Some(code), ..self.clone() }),
-            State::Active { .. } => None,
+            State::Unverified => Some(Self { name, ..self.clone() }.awaiting(code, now)),
+            State::Active { .. } | State::Erased { .. } => None,
         }
     }
 
-    /// Tries the code that proves the address.
+    /// With a code that proves the address: the one that was mailed a moment ago, or this.
+    #[must_use]
+    pub fn awaiting(self, code: MailedCode, now: Timestamp) -> Self {
+        let code = self.code.clone().filter(|code| code.is_fresh(now)).unwrap_or(code);
+        Self { code: Some(code), ..self }
+    }
+
+    /// Tries the code that proves the address. If it is right, the password is what came with it: whoever signed up before
+    /// with this address, and never saw its mail, does not come in by theirs.
     ///
     /// # Errors
     /// `code_wrong` when there is no code under way, it has expired, or it was tried too often.
-    pub fn try_code(&self, guess: impl FnOnce(&str) -> Guess, now: Timestamp) -> Result<Tried> {
+    pub fn try_code(
+        &self,
+        guess: impl FnOnce(&str) -> Guess,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<Tried> {
         match self.code.as_ref().ok_or(Code::CodeWrong)?.tried(guess, now)? {
             None => {
-                let account = Self { state: State::Active { at: now }, code: None, ..self.clone() };
-                Ok(Tried { account, proven: true })
+                let (state, password) = (State::Active { at: now }, password.to_owned());
+                Ok(Tried { account: Self { state, password, code: None, ..self.clone() }, proven: true })
             }
             code => Ok(Tried { account: Self { code, ..self.clone() }, proven: false }),
         }
@@ -129,7 +147,7 @@ impl Account {
     #[must_use]
     pub fn forgot(&self, code: MailedCode, now: Timestamp) -> Option<Self> {
         match self.state {
-            State::Unverified => None,
+            State::Unverified | State::Erased { .. } => None,
             State::Active { .. } => {
                 let code = self.reset.clone().filter(|code| code.is_fresh(now)).unwrap_or(code);
                 Some(Self { reset: Some(code), ..self.clone() })
@@ -193,6 +211,50 @@ impl Account {
         }
     }
 
+    /// Nothing is known of its owner any more, and every session has ended; others are told to forget them. `None` if it
+    /// was erased before.
+    #[must_use]
+    pub fn erase(&self, now: Timestamp) -> Option<(Self, Vec<Message>)> {
+        let farewell = match self.state {
+            State::Unverified => None,
+            State::Active { .. } => {
+                Some(Farewell { email: self.email.as_str().to_owned(), name: self.name.to_string() })
+            }
+            State::Erased { .. } => return None,
+        };
+        let next = Self {
+            state: State::Erased { at: now, swept: false },
+            era: self.era + 1,
+            ..Self::new(self.id, Email::nowhere(), Text::nobody(), self.created)
+        };
+        Some((next, vec![Message::AccountErased { account: self.id, farewell }]))
+    }
+
+    /// Since when it is erased and waits to be gone through once more.
+    #[must_use]
+    pub const fn unswept(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Erased { at, swept: false } => Some(at),
+            State::Erased { swept: true, .. } | State::Unverified | State::Active { .. } => None,
+        }
+    }
+
+    /// Has others told once more to forget its owner: for [`SWEEP_MINUTES`] an access token was still good somewhere, and
+    /// what was under way may have been written since. `None` before that, and once it is done.
+    #[must_use]
+    pub fn sweep(&self, now: Timestamp) -> Option<(Self, Vec<Message>)> {
+        let at = self.unswept().filter(|at| *at + SignedDuration::from_mins(SWEEP_MINUTES) <= now)?;
+        let state = State::Erased { at, swept: true };
+        let told = Message::AccountErased { account: self.id, farewell: None };
+        Some((Self { state, ..self.clone() }, vec![told]))
+    }
+
+    /// The hash of its password, if it has one: whoever signs in with Google or Apple needs none.
+    #[must_use]
+    pub fn hash(&self) -> Option<String> {
+        Some(self.password.clone()).filter(|hash| !hash.is_empty())
+    }
+
     /// Whether this is its address.
     #[must_use]
     pub fn has(&self, email: &Email) -> bool {
@@ -203,7 +265,7 @@ impl Account {
     #[must_use]
     pub const fn is_active(&self) -> bool {
         match self.state {
-            State::Unverified => false,
+            State::Unverified | State::Erased { .. } => false,
             State::Active { .. } => true,
         }
     }
@@ -227,28 +289,29 @@ mod tests {
 
     fn account(state: State) -> Account {
         let email = "ada@example.org".parse().unwrap();
-        Account {
-            state,
-            ..Account::new(AccountId::derive(&["a"]), email, name(), "old".into(), code(1), at(0))
-        }
+        let new = Account::new(AccountId::derive(&["a"]), email, name(), at(0));
+        Account { state, password: "old".into(), code: Some(code(1)), ..new }
     }
 
     const ACTIVE: State = State::Active { at: Timestamp::UNIX_EPOCH };
 
     #[test]
     fn signing_up_over_a_proven_address_changes_nothing() {
-        let next = account(State::Unverified).sign_up_again(name(), "new".into(), code(2)).unwrap();
-        assert_eq!((next.password.as_str(), next.code), ("new", Some(code(2))));
-        assert_eq!(account(ACTIVE).sign_up_again(name(), "new".into(), code(2)), None);
+        assert_eq!(account(ACTIVE).sign_up_again(name(), code(2), at(1)), None);
+        let again = |seconds| account(State::Unverified).sign_up_again(name(), code(2), at(seconds)).unwrap();
+        assert_eq!(again(419).code, Some(code(1)), "the one that has arrived stays good");
+        assert_eq!(again(420).code, Some(code(2)), "not for ever");
     }
 
     #[test]
-    fn a_code_proves_the_address_once() {
-        let right = account(State::Unverified).try_code(|_| Guess::Right, at(1)).unwrap();
+    fn a_code_proves_the_address_once_and_the_password_is_that_of_whoever_has_it() {
+        let right = account(State::Unverified).try_code(|_| Guess::Right, "new", at(1)).unwrap();
         assert!(right.proven && right.account.is_active() && right.account.code.is_none());
-        assert_eq!(right.account.try_code(|_| Guess::Right, at(1)).unwrap_err(), Code::CodeWrong, "used up");
-        let wrong = account(State::Unverified).try_code(|_| Guess::Wrong, at(1)).unwrap();
-        assert!(!wrong.proven && !wrong.account.is_active());
+        assert_eq!(right.account.password, "new");
+        let again = right.account.try_code(|_| Guess::Right, "newer", at(1));
+        assert_eq!(again.unwrap_err(), Code::CodeWrong, "used up");
+        let wrong = account(State::Unverified).try_code(|_| Guess::Wrong, "new", at(1)).unwrap();
+        assert!(!wrong.proven && !wrong.account.is_active() && wrong.account.password == "old");
         assert_eq!(wrong.account.code.unwrap().tries, 1);
     }
 
@@ -258,9 +321,9 @@ mod tests {
         assert_eq!(account(State::Unverified).forgot(code(2), at(0)), None);
         let asked = account(ACTIVE).forgot(code(2), at(0)).unwrap();
         assert_eq!(asked.reset, Some(code(2)));
-        let again = asked.forgot(code(3), at(599)).unwrap();
+        let again = asked.forgot(code(3), at(419)).unwrap();
         assert_eq!(again.reset, Some(code(2)), "the one that has arrived stays good");
-        assert_eq!(asked.forgot(code(3), at(600)).unwrap().reset, Some(code(3)), "not for ever");
+        assert_eq!(asked.forgot(code(3), at(420)).unwrap().reset, Some(code(3)), "not for ever");
         assert_eq!(account(ACTIVE).try_reset(|_| Guess::Right, "new", at(1)).unwrap_err(), Code::CodeWrong);
     }
 

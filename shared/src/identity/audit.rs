@@ -11,8 +11,8 @@
 
 use crate::auth::{Actor, written_as_ids};
 use crate::id::{AccountId, MessageId, OrganisationId};
-use crate::message::Message;
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::message::{AccountChange, Message};
+use crate::text::sha256;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,36 @@ pub enum Act {
     GiftCardMade,
     /// A gift card was changed or stopped.
     GiftCardChanged,
+    /// The address was proven, and the password said.
+    AddressProven,
+    /// A session began; how is the detail.
+    SignedIn,
+    /// A session was ended by its owner.
+    SignedOut,
+    /// Every session but one was ended by their owner.
+    SignedOutElsewhere,
+    /// A session ended because a refresh token that had been replaced was used: it may have been stolen.
+    TokenReused,
+    /// A new password was set by a mailed code.
+    PasswordReset,
+    /// The password was changed by somebody who was signed in.
+    PasswordChanged,
+    /// Another address was wanted, and a code sent there.
+    AddressMoving,
+    /// The address became another one.
+    AddressMoved,
+    /// A second factor is asked for from then on.
+    SecondFactorOn,
+    /// No second factor is asked for any more.
+    SecondFactorOff,
+    /// An archive of all that is known of them was made.
+    DataExported,
+    /// Google or Apple was linked; which is the detail.
+    ProviderLinked,
+    /// Google or Apple was unlinked; which is the detail.
+    ProviderUnlinked,
+    /// A recovery code was used; how many are left is the detail.
+    RecoveryCodeUsed,
 }
 
 /// An entry of a log.
@@ -127,6 +157,32 @@ impl Note {
         Self { of: Log::Organisation(of), by: Some(by), act, what: what.to_string(), detail: None }
     }
 
+    /// Somebody did something with their own account.
+    #[must_use]
+    pub fn own(account: AccountId, act: Act, what: impl ToString) -> Self {
+        let by = Some(Actor::Account(account));
+        Self { of: Log::Account(account), by, act, what: what.to_string(), detail: None }
+    }
+
+    /// How somebody signs in was changed.
+    #[must_use]
+    pub fn changed(account: AccountId, change: AccountChange) -> Self {
+        let note = |act| Self::own(account, act, account);
+        match change {
+            // Whoever has the code: nobody was signed in.
+            AccountChange::PasswordReset => Self { by: None, ..note(Act::PasswordReset) },
+            AccountChange::PasswordChanged => note(Act::PasswordChanged),
+            AccountChange::AddressMoving => note(Act::AddressMoving),
+            AccountChange::AddressMoved => note(Act::AddressMoved),
+            AccountChange::SecondFactorOn => note(Act::SecondFactorOn),
+            AccountChange::SecondFactorOff => note(Act::SecondFactorOff),
+            AccountChange::DataExported => note(Act::DataExported),
+            AccountChange::ProviderLinked { provider } => note(Act::ProviderLinked).with(provider.word()),
+            AccountChange::ProviderUnlinked { provider } => note(Act::ProviderUnlinked).with(provider.word()),
+            AccountChange::RecoveryCodeUsed { left } => note(Act::RecoveryCodeUsed).with(left),
+        }
+    }
+
     /// What a rule leads to, with this told as well; nothing, if it leads to nothing.
     #[must_use]
     pub fn on<T>(&self, change: Option<(T, Vec<Message>)>) -> Option<(T, Vec<Message>)> {
@@ -164,11 +220,7 @@ impl Entry {
     fn computed(&self) -> String {
         let Self { id, of, number, at, by, act, what, detail, previous, .. } = self;
         let all = serde_json::json!([previous, number, id, at, of, by, act, what, detail]);
-        digest(&SHA256, all.to_string().as_bytes())
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        sha256(all.to_string())
     }
 
     /// Whether it says what it said when it was written, after this one (or none, if it is the first that is looked at).

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub const ACCESS_SECONDS: i64 = 15 * 60;
 /// How long a session lives, however often it is refreshed.
 pub const SESSION_DAYS: i64 = 90;
+/// How long it lives without being refreshed.
+pub const IDLE_DAYS: i64 = 30;
 /// How long the token before the present one is answered with the same successor: the answer was lost on the way.
 pub const GRACE_SECONDS: i64 = 20;
 
@@ -59,10 +61,11 @@ pub enum Refresh {
 }
 
 impl Session {
-    /// When it ends in any case.
+    /// When it ends if it is not refreshed any more.
     #[must_use]
     pub fn ends(&self) -> Timestamp {
-        self.created + SignedDuration::from_hours(24 * SESSION_DAYS)
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        (self.created + days(SESSION_DAYS)).min(self.rotated + days(IDLE_DAYS))
     }
 
     /// Whether it is over.
@@ -106,7 +109,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{MailedCode, State};
+    use crate::identity::State;
     use crate::text::Text;
 
     fn at(seconds: i64) -> Timestamp {
@@ -129,9 +132,8 @@ mod tests {
 
     #[test]
     fn an_account_ends_its_sessions_but_the_one_it_spares() {
-        let code = MailedCode::new([0; 16], at(0));
         let (email, name) = ("ada@example.org".parse().unwrap(), Text::parse("Ada").unwrap());
-        let unproven = Account::new(AccountId::derive(&["a"]), email, name, String::new(), code, at(0));
+        let unproven = Account::new(AccountId::derive(&["a"]), email, name, at(0));
         let account = Account { state: State::Active { at: at(0) }, ..unproven.clone() };
         let other = Account { id: AccountId::derive(&["b"]), ..account.clone() };
         let (mine, theirs) = (session(), Session { id: SessionId::derive(&["t"]), ..session() });
@@ -165,9 +167,21 @@ mod tests {
             assert_eq!(ended.ended, Some((now, Ending::Reused)));
             assert_eq!(ended.refresh(3, now).unwrap_err(), Code::SessionEnded);
         }
-        let old = at(90 * 24 * 3600);
-        assert_eq!(session().refresh(3, old).unwrap_err(), Code::SessionEnded, "the absolute end");
         let out = session().sign_out(at(1)).unwrap();
         assert_eq!((out.sign_out(at(2)), out.is_over(at(2))), (None, true));
+    }
+
+    #[test]
+    fn a_session_ends_after_thirty_days_without_use_and_after_ninety_in_any_case() {
+        let (day, mut session) = (24 * 3600, session());
+        assert!(!session.is_over(at(30 * day - 1)) && session.is_over(at(30 * day)));
+        assert_eq!(session.refresh(3, at(30 * day)).unwrap_err(), Code::SessionEnded);
+        for days in [29, 58, 87] {
+            let Refresh::Rotate(next) = session.refresh(session.generation, at(days * day)).unwrap() else {
+                panic!("rotates")
+            };
+            session = next;
+        }
+        assert!(!session.is_over(at(90 * day - 1)) && session.is_over(at(90 * day)));
     }
 }

@@ -3,7 +3,11 @@
 //! | item | pk | sk | g1 |
 //! |---|---|---|---|
 //! | address: which account has it | `mail#` SHA-256 of the address | `-` | |
-//! | account | account id | `-` | |
+//! | account | account id | `-` | `erased` by time, until it was gone through once more |
+//! | profile | account id | `profile` | |
+//! | archive that was asked for | export id | `-` | account, by asking |
+//! | who somebody is to Google or Apple | `idp#` SHA-256 of provider and `sub` | `-` | account, by provider |
+//! | nonce that was used, until it would be over | `spent#` SHA-256 of the nonce | `-` | |
 //! | session | session id | `-` | account, by sign-in |
 //! | guesses at a password, for a day | `try#` and a keyed hash of the address, or whose they are | `-` | |
 //! | organisation | organisation id | `-` | |
@@ -26,6 +30,9 @@
 //! where it wanted to move, so that one of the two loses its conditional write.
 
 use super::audit::{Entry, Head, Log, Note};
+use super::export::Export;
+use super::profile::Kept;
+use super::provider::{Link, Spent};
 use super::thing::Kind;
 use super::{
     Account, Action, ApiKey, Credential, Device, Invitation, Member, Organisation, Resource, Session, Team,
@@ -36,8 +43,10 @@ use crate::auth::{self, Agent};
 use crate::clock::sortable;
 use crate::db::{Db, Item, Key, Listing, Put, Query, Replace, Stored, Table};
 use crate::error::{Code, Result};
-use crate::id::{AccountId, DeviceId, InvitationId, KeyId, MessageId, OrganisationId, SessionId, TeamId};
-use crate::text::Email;
+use crate::id::{
+    AccountId, DeviceId, ExportId, InvitationId, KeyId, MessageId, OrganisationId, SessionId, TeamId,
+};
+use crate::text::{Email, sha256};
 use futures_util::future::try_join;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -60,8 +69,7 @@ impl Address {
 }
 
 fn hash(email: &Email) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, email.normal().as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(email.normal())
 }
 
 impl Item for Address {
@@ -75,6 +83,52 @@ impl Item for Account {
     const TABLE: Table = Table::Identity;
     fn key(&self) -> Key {
         Key::new(self.id, "-")
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((ERASED.to_owned(), format!("{}#{}", sortable(self.unswept()?), self.id)))
+    }
+}
+
+/// The listing of accounts that were erased a moment ago.
+const ERASED: &str = "erased";
+
+impl Item for Kept {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(self.account, "profile")
+    }
+}
+
+impl Item for Export {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(self.id, "-")
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((self.account.to_string(), format!("exp#{}", sortable(self.asked))))
+    }
+    fn forget(&self) -> Option<Timestamp> {
+        Some(self.ends())
+    }
+}
+
+impl Item for Link {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(format!("idp#{}", self.subject), "-")
+    }
+    fn first(&self) -> Option<(String, String)> {
+        Some((self.account.to_string(), format!("idp#{}", self.provider.word())))
+    }
+}
+
+impl Item for Spent {
+    const TABLE: Table = Table::Identity;
+    fn key(&self) -> Key {
+        Key::new(format!("spent#{}", self.hash), "-")
+    }
+    fn forget(&self) -> Option<Timestamp> {
+        Some(self.until)
     }
 }
 
@@ -296,6 +350,60 @@ pub async fn account(db: &Db, id: AccountId) -> Result<Stored<Account>> {
     db.get(&Key::new(id, "-")).await?.ok_or_else(|| Code::NotFound.into())
 }
 
+/// Accounts that were erased and wait to be gone through once more, the oldest first, at most a hundred.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn unswept(db: &Db) -> Result<Vec<Stored<Account>>> {
+    Ok(db.list(&Query::of(Listing::First, ERASED), None).await?.0)
+}
+
+/// A profile, if one was written.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn profile(db: &Db, account: AccountId) -> Result<Option<Stored<Kept>>> {
+    db.get(&Key::new(account, "profile")).await
+}
+
+/// Which account somebody of a provider has, by the hash of their name there.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn link(db: &Db, subject: &str) -> Result<Option<Stored<Link>>> {
+    db.get(&Key::new(format!("idp#{subject}"), "-")).await
+}
+
+/// The providers that an account is linked to.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn links(db: &Db, account: AccountId) -> Result<Vec<Stored<Link>>> {
+    db.list_all(&Query::of(Listing::First, account).starting("idp#")).await
+}
+
+/// An archive that was asked for.
+///
+/// # Errors
+/// As [`Db::get`].
+pub async fn export(db: &Db, id: ExportId) -> Result<Option<Stored<Export>>> {
+    db.get(&Key::new(id, "-")).await
+}
+
+/// The archives that an account asked for.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn exports(db: &Db, account: AccountId) -> Result<Vec<Stored<Export>>> {
+    db.list_all(&Query::of(Listing::First, account).starting("exp#")).await
+}
+
+/// Where an archive is stored.
+#[must_use]
+pub fn archive(export: ExportId) -> String {
+    format!("exports/{export}.zip")
+}
+
 /// A session.
 ///
 /// # Errors
@@ -503,6 +611,22 @@ async fn keep(db: &Db, entry: Entry, now: Timestamp) -> Result<()> {
 /// As [`Db::get`].
 pub async fn head(db: &Db, of: Log) -> Result<Option<Entry>> {
     Ok(db.get::<Head>(&Key::new(log(of), "head")).await?.map(|head| head.value.last))
+}
+
+/// Forgets a log: that of an account that was erased.
+///
+/// # Errors
+/// As [`Db::list`].
+pub async fn forget_log(db: &Db, of: Log) -> Result<()> {
+    // By the table, not by the index, which lags.
+    let entries = Query::of(Listing::Primary, log(of)).starting("msg_");
+    for entry in db.list_all::<Entry>(&entries).await? {
+        db.delete(&entry).await?;
+    }
+    match db.get::<Head>(&Key::new(log(of), "head")).await? {
+        Some(head) => db.delete(&head).await,
+        None => Ok(()),
+    }
 }
 
 /// The entries of a log, the oldest first.

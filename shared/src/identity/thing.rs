@@ -10,9 +10,8 @@ use super::rights::Rights;
 use crate::auth::Actor;
 use crate::error::{Code, Refusal, Result};
 use crate::id::{AccountId, DeviceId, KeyId, OrganisationId};
-use crate::text::Text;
+use crate::text::{Text, sha256};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +125,7 @@ impl Credential {
     /// What is kept of it: SHA-256, hexadecimal.
     #[must_use]
     pub fn hash(&self) -> String {
-        digest(&SHA256, self.text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(&self.text)
     }
 
     fn is(&self, hash: &str) -> bool {

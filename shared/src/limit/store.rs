@@ -3,8 +3,9 @@
 //! | item | table | pk | sk |
 //! |---|---|---|---|
 //! | bucket | limit | class `#` keyed hash of the caller | `-` |
+//! | last use of a key or a device ([`crate::used`]) | limit | `used#` key id or device id | `-` |
 //!
-//! An item has `tat`, in microseconds since 1970 (see [`super::bucket`]), and `ttl`. An update cannot say "the later of two", so there are
+//! A bucket has `tat`, in microseconds since 1970 (see [`super::bucket`]), and `ttl`. An update cannot say "the later of two", so there are
 //! two of them: one for a bucket that is full of tokens, which begins at now, and one for a bucket that is filling, which adds to
 //! what is there. Each demands that it is the right one and that there is room. What the instance has seen of the bucket chooses
 //! which comes first; if that was wrong, the refusal comes with the item as it is, and the other one follows, or, if there is no
@@ -19,6 +20,7 @@ use crate::auth::Caller;
 use crate::db::{Db, Key, Table};
 use crate::error::{Code, Refusal, Result};
 use crate::sign::Purpose;
+use crate::text::hex;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -73,7 +75,7 @@ pub(crate) async fn admit(
         // One clock for the decision and what is said about it.
         let now = micros(app.clock.now());
         let tag = app.sealer.tag(Purpose::Limit, holder.as_bytes());
-        let tag: String = tag[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag = hex(&tag[..16]);
         let met = meet(app, class, quota, format!("{}#{tag}", class.word()), now).await;
         let (known, outcome) = match met {
             Ok(Met::Passed(known)) => (known, Ok(())),

@@ -29,6 +29,14 @@ pub struct Contact {
     pub email: Email,
 }
 
+impl Contact {
+    /// Instead of a person whose data were erased.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { name: Text::nobody(), email: Email::nowhere() }
+    }
+}
+
 /// Why an order ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -183,6 +191,16 @@ impl Order {
         let (state, refunds, invoiced) = (State::Pending, Vec::new(), None);
         let order = Self { id, quote, contact, bill_to, invoiced, state, history, refunds, print };
         Ok((order, if free { vec![Message::OrderFreePlaced { order: id }] } else { Vec::new() }))
+    }
+
+    /// Without the person who bought: what was sold for how much stays, for whom does not. `None` if it is so already.
+    #[must_use]
+    pub fn without_person(&self) -> Option<(Self, Vec<Message>)> {
+        // The language says nothing of a person, and invoices that are still to come need it.
+        let language = self.bill_to.as_ref().and_then(|bill_to| bill_to.language);
+        let bill_to = language.map(|_| BillTo { language, ..BillTo::default() });
+        let next = Self { contact: Contact::nobody(), bill_to, ..self.clone() };
+        (next != *self).then(|| (next, vec![Message::OrderErased { order: self.id }]))
     }
 
     /// The status at `now`.

@@ -8,7 +8,7 @@ use super::Order;
 use crate::app::App;
 use crate::auth::{Buyer, Caller};
 use crate::clock::sortable;
-use crate::db::{Db, Item, Key, Stored, Table};
+use crate::db::{Db, Item, Key, Listing, Query, Stored, Table};
 use crate::error::{Code, Result};
 use crate::id::OrderId;
 use crate::identity::Action;
@@ -33,6 +33,12 @@ impl Item for Order {
 fn place(order: &Order) -> String {
     let placed = order.history.first().map(|step| sortable(step.at)).unwrap_or_default();
     format!("{placed}#{}", order.id)
+}
+
+/// A buyer's orders, the oldest first.
+#[must_use]
+pub fn of_buyer(buyer: Buyer) -> Query {
+    Query::of(Listing::First, buyer)
 }
 
 /// An order.

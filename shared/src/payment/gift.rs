@@ -11,16 +11,13 @@ use crate::auth::Actor;
 use crate::error::{Code, Refusal, Result};
 use crate::id::{GiftCardId, OrganisationId, PaymentId, RefundId};
 use crate::money::Money;
-use crate::text::Text;
+use crate::text::{SPOKEN, Text, spoken};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The most payments that one card can be a part of.
 pub const MAX_USES: usize = 100;
-
-/// Crockford's: in the order of their values.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// What is written on a card: 80 bits in Crockford's Base32 (<https://www.crockford.com/base32.html>), in groups of four. Read
 /// with or without dashes, in either case, and with the letters that look like others.
@@ -32,7 +29,7 @@ impl GiftCode {
     #[must_use]
     pub fn of(bits: &[u8; 32]) -> Self {
         let bits = bits[..10].iter().fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
-        let letter = |place: u32| char::from(ALPHABET[(bits >> (75 - 5 * place) & 31) as usize]);
+        let letter = |place: u32| char::from(SPOKEN[(bits >> (75 - 5 * place) & 31) as usize]);
         Self((0..16).map(letter).collect())
     }
 
@@ -60,11 +57,7 @@ impl fmt::Debug for GiftCode {
 impl std::str::FromStr for GiftCode {
     type Err = &'static str;
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let read = |c: char| match c.to_ascii_uppercase() {
-            'O' => Some('0'),
-            'I' | 'L' => Some('1'),
-            c => ALPHABET.contains(&u8::try_from(c).ok()?).then_some(c),
-        };
+        let read = |c: char| Some(spoken(c)).filter(|c| SPOKEN.iter().any(|known| char::from(*known) == *c));
         let letters = text.chars().filter(|c| !matches!(c, '-' | ' ')).take(17);
         let code: Option<String> = letters.map(read).collect();
         code.filter(|code| code.len() == 16).map(Self).ok_or("must be a gift card's code")

@@ -16,6 +16,7 @@ use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::{CouponId, EventId, OfferId, OrganisationId, PackageId, ProductId, ServiceId, StoreId};
 use crate::money::{Money, Percent, split};
 use crate::pool::{MAX_CAPACITY, Pool, Quota};
+use crate::text::{SPOKEN, spoken};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -46,22 +47,14 @@ impl CouponCode {
         if first.len() != 5 || second.len() != 5 {
             return None;
         }
-        let digit = |bits: u64, letter: u8| {
-            let letter = match letter {
-                b'O' => b'0',
-                b'I' | b'L' => b'1',
-                other => other,
-            };
-            let value = ALPHABET.iter().position(|known| *known == letter)?;
+        let digit = |bits: u64, letter| {
+            let value = SPOKEN.iter().position(|known| char::from(*known) == spoken(letter))?;
             Some(bits << 5 | value as u64)
         };
-        let bits = first.bytes().chain(second.bytes()).try_fold(0, digit)?;
+        let bits = first.chars().chain(second.chars()).try_fold(0, digit)?;
         Some((batch.parse().ok()?, bits))
     }
 }
-
-/// Crockford's: in the order of their values.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl std::str::FromStr for CouponCode {
     type Err = &'static str;
@@ -386,7 +379,7 @@ impl Batch {
     fn code(&self, front: &CouponCode, number: u32) -> CouponCode {
         let proof = self.proof(number);
         let bits = u64::from(number ^ self.cover(proof)) << PROOF_BITS | proof;
-        let letter = |place: u32| ALPHABET[(bits >> (45 - 5 * place) & 31) as usize] as char;
+        let letter = |place: u32| SPOKEN[(bits >> (45 - 5 * place) & 31) as usize] as char;
         let (first, second): (String, String) = ((0..5).map(letter).collect(), (5..10).map(letter).collect());
         CouponCode(format!("{front}-{first}-{second}"))
     }

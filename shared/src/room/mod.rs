@@ -13,6 +13,7 @@
 pub mod store;
 
 use crate::auth::Buyer;
+use crate::clock::{NOT_NEAR, is_near};
 use crate::error::{Code, Fault, Refusal, Result};
 use crate::id::EventId;
 use crate::pool::Lane;
@@ -85,6 +86,11 @@ impl WaitingRoom {
         let mut fault = |pointer: &str, detail: &str| {
             faults.push(Fault { pointer: pointer.into(), detail: detail.into() })
         };
+        for (pointer, at) in [("/doors", self.doors), ("/starts", self.starts)] {
+            if !is_near(at) {
+                fault(pointer, NOT_NEAR);
+            }
+        }
         if self.starts < self.doors {
             fault("/starts", "must not be before the doors open");
         }

@@ -3,12 +3,17 @@
 //! The store keeps an object under its key as a path, so a key with a `..` segment would reach into another bucket.
 //! The guard refuses such keys in every operation that names one. For the same reason `a` and `a/b` cannot both be
 //! keys of one bucket. What the store lacks of S3 (tags, versions,
-//! lifecycle, conditional GET) is not made up for, except that browsers may call it from any origin.
+//! lifecycle, conditional GET) is not made up for, except that browsers may call it from any origin, and that what is refused
+//! because of its SHA-256 is not kept (s3s-fs 0.14 writes first and looks then).
 
-use super::endpoint::{Dropped, Handler};
+use super::endpoint::{Dropped, Handler, answer};
 use super::faults::{Faults, Service};
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
@@ -76,7 +81,11 @@ impl Handler for Objects {
         if let Some(instead) = verdict.instead(Service::S3) {
             return instead.ok_or(Dropped);
         }
-        let answered = self.service.call(request.map(s3s::Body::from)).await;
+        let request = match whole(request.map(s3s::Body::from)).await {
+            Ok(request) => request,
+            Err(refused) => return Ok(*refused),
+        };
+        let answered = self.service.call(request).await;
         if self.faults.end(&verdict) {
             return Err(Dropped);
         }
@@ -94,6 +103,26 @@ impl Handler for Objects {
         }
         Ok(response)
     }
+}
+
+/// The request, if its body is what it says to be.
+async fn whole(request: Request<s3s::Body>) -> Result<Request<s3s::Body>, Box<Response<Body>>> {
+    let Some(said) = request.headers().get("x-amz-checksum-sha256").cloned() else { return Ok(request) };
+    let (parts, body) = request.into_parts();
+    let bytes = match body.collect().await {
+        Ok(bytes) => bytes.to_bytes(),
+        Err(error) => return Err(Box::new(refusal("IncompleteBody", &error.to_string()))),
+    };
+    if STANDARD.encode(digest(&SHA256, &bytes)) != said {
+        return Err(Box::new(refusal("BadDigest", "The SHA-256 of the body is another one.")));
+    }
+    Ok(Request::from_parts(parts, s3s::Body::from(bytes)))
+}
+
+fn refusal(code: &str, message: &str) -> Response<Body> {
+    let body =
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    answer(StatusCode::BAD_REQUEST, "application/xml", body)
 }
 
 fn allow(response: &mut Response<Body>) {

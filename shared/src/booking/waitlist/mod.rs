@@ -143,6 +143,13 @@ impl Waiter {
         ))
     }
 
+    /// Without the person who waits: `None` if it is so already.
+    #[must_use]
+    pub fn without_person(&self) -> Option<Self> {
+        let next = Self { contact: Contact::nobody(), ..self.clone() };
+        Some(next).filter(|next| next != self)
+    }
+
     /// What they are offered now.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 
 use super::{Offered, Place, State, Waiter};
 use crate::app::App;
+use crate::auth::Buyer;
 use crate::booking::store::{Wish, end, give_back, hold, register_of, tag};
 use crate::booking::want::Want;
 use crate::booking::{Ending, Register, Subject};
@@ -40,11 +41,23 @@ impl Item for Waiter {
         Key::new(self.id, "-")
     }
     fn first(&self) -> Option<(String, String)> {
-        Some((format!("waits#{}", self.buyer), spot(self.joined, self.id)))
+        Some((list_of_buyer(self.buyer), spot(self.joined, self.id)))
     }
     fn second(&self) -> Option<(String, String)> {
-        Some((format!("waits#{}", self.event), spot(self.joined, self.id)))
+        Some((list_of_event(self.event), spot(self.joined, self.id)))
     }
+}
+
+/// The list of a buyer's places in lines, by joining.
+#[must_use]
+pub fn list_of_buyer(buyer: Buyer) -> String {
+    format!("waits#{buyer}")
+}
+
+/// The list of all who wait for an event, by joining.
+#[must_use]
+pub fn list_of_event(event: EventId) -> String {
+    format!("waits#{event}")
 }
 
 impl Item for Place {

@@ -24,55 +24,16 @@ use crate::money::{Currency, Money, Percent};
 use crate::payment::refund::{Back, Refund};
 use crate::payment::{Payment, Provider};
 use crate::price::Tax;
+pub use crate::text::Country;
 use crate::text::{Email, Text};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use language::Language;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Digits that a number has at least: `2027-00017`.
 const DIGITS: usize = 5;
-
-/// A country: ISO 3166-1, two letters.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Country(String);
-
-impl std::str::FromStr for Country {
-    type Err = &'static str;
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        match text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            true => Ok(Self(text.to_owned())),
-            false => Err("must be a country such as DE"),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Country {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        <std::borrow::Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl fmt::Display for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl utoipa::PartialSchema for Country {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        utoipa::openapi::ObjectBuilder::new()
-            .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("ISO 3166-1 country"))
-            .pattern(Some("^[A-Z]{2}$"))
-            .examples([serde_json::json!("DE")])
-            .into()
-    }
-}
-impl utoipa::ToSchema for Country {}
 
 /// A number under which a tax office or a court knows somebody.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
