@@ -166,8 +166,8 @@ impl Faults {
         self.change(|state| {
             state.rules.clear();
             state.crash = None;
+            self.crashed.send_replace(false);
         });
-        self.crashed.send_replace(false);
     }
 
     /// Waits while crashed.
@@ -187,6 +187,13 @@ impl Faults {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Crashes while the state is held: a [`Faults::clear`] between decision and crash would be forgotten, and the home stay dead.
+    fn crash_if_due(&self, state: &State, number: u64, side: Side) {
+        if state.crash.is_some_and(|(at, when)| when == side && number >= at) {
+            self.crashed.send_replace(true);
+        }
     }
 
     /// Counts a call and decides its fate. `resources` is asked only if it matters.
@@ -220,14 +227,11 @@ impl Faults {
             }
             Some(fault)
         });
-        let crash = state.crash.is_some_and(|(at, side)| side == Side::Before && number >= at);
+        self.crash_if_due(&state, number, Side::Before);
         let hook = state.hook.clone();
         drop(state);
         if let Some(hook) = hook {
             hook(&call, Side::Before);
-        }
-        if crash {
-            self.crashed.send_replace(true);
         }
         let fault = if self.crashed() { Some(Fault::DropCall) } else { fault };
         Verdict { fault, call: Some(call) }
@@ -237,14 +241,11 @@ impl Faults {
     pub(super) fn end(&self, verdict: &Verdict) -> bool {
         let Some(call) = &verdict.call else { return false };
         let state = self.state();
-        let crash = state.crash.is_some_and(|(at, side)| side == Side::After && call.number >= at);
+        self.crash_if_due(&state, call.number, Side::After);
         let hook = state.hook.clone();
         drop(state);
         if let Some(hook) = hook {
             hook(call, Side::After);
-        }
-        if crash {
-            self.crashed.send_replace(true);
         }
         self.crashed() || verdict.fault == Some(Fault::DropAnswer)
     }
@@ -302,5 +303,30 @@ fn refusal(service: Service, throttle: bool) -> Response<Body> {
             "application/xml",
             "<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_that_is_cleared_while_it_happens_is_over() {
+        for side in [Side::Before, Side::After] {
+            let faults = Arc::new(Faults::default());
+            let (clears, crashed) = (faults.clone(), Arc::new(AtomicBool::new(false)));
+            let seen = crashed.clone();
+            faults.on_call(Some(Arc::new(move |_, at| {
+                if at == side {
+                    seen.store(clears.crashed(), Ordering::SeqCst);
+                    clears.clear();
+                }
+            })));
+            faults.crash_at(1, side);
+            let verdict = faults.begin(Service::Sqs, "SendMessage", Vec::new);
+            let lost = faults.end(&verdict);
+            assert!(crashed.load(Ordering::SeqCst), "{side:?}: it did crash");
+            assert!(!faults.crashed() && !lost, "{side:?}: and lives again");
+        }
     }
 }
