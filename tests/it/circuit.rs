@@ -392,8 +392,7 @@ async fn a_crash_anywhere_while_something_waits_or_is_taken_up_again_loses_nothi
                 }
             };
             let revived = async || {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                faults.clear();
+                world.revive().await;
                 seconds(&world, 2).await;
                 world.settle().await;
             };

@@ -62,9 +62,7 @@ async fn a_crash_before_or_after_any_store_call_of_a_purchase_loses_and_doubles_
                 format!("crash{step}{}", if matches!(side, Side::Before) { "before" } else { "after" });
             faults.crash_at(faults.calls() + step, side);
             let (held, order) = story(&world, &sale, &name).await;
-            // Whatever was going on when it crashed begins again with the next start.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            faults.clear();
+            world.revive().await;
             world.settle().await;
             told += 1;
             let order = world.read_order(&held, &order).await;

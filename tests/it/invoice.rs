@@ -463,15 +463,7 @@ async fn crashing(world: &World, crash: Option<(u64, Side)>, act: impl AsyncFn()
     })));
     act().await;
     if crash.is_some() {
-        for _ in 0..3_000 {
-            let quiet = world.whole.settle(Duration::from_millis(5)).await.is_ok();
-            if quiet || faults.crashed() {
-                break;
-            }
-        }
-        // Whatever was going on when it crashed begins again with the next start.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        faults.clear();
+        world.revive().await;
         world.advance(SignedDuration::from_secs(2)).await;
     }
     world.settle().await;

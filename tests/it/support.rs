@@ -200,13 +200,27 @@ impl World {
             }
             faults.clear();
         }
-        // Whatever was going on when it crashed begins again with the next start.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        faults.clear();
+        self.revive().await;
         // A message that failed comes again a second later.
         self.advance(SignedDuration::from_secs(2)).await;
         self.settle().await;
         faults.calls() - before
+    }
+
+    /// Waits until everything is done or has crashed, and starts again whatever crashed. What waits for the clock is not waited for.
+    pub async fn revive(&self) {
+        let faults = self.whole.home().faults();
+        let end = tokio::time::Instant::now() + Duration::from_secs(1);
+        while !faults.crashed() && tokio::time::Instant::now() < end {
+            if self.whole.settle(Duration::from_millis(10)).await.is_ok() {
+                break;
+            }
+        }
+        if faults.crashed() {
+            // What was under way fails.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        faults.clear();
     }
 
     pub async fn advance(&self, by: SignedDuration) {
