@@ -62,6 +62,8 @@ def meet(schema):
         return either(INSTANTS, schema)
     if schema.get("format") == "password":
         return either([people.PASSWORD], schema)
+    if schema.get("pattern") == "^[A-Z]{3}$":
+        return either(["EUR", "USD", "JPY", "KWD"], schema)
     examples = schema.get("examples") or [schema["example"]] if "example" in schema or "examples" in schema else []
     if examples and "string" in schema.get("type", ()):
         return either(examples, schema)

@@ -127,7 +127,7 @@ fn view(application: &Application, audit: bool) -> View {
 /// Apply for an offer that is sold to approved applicants. One application for each buyer and offer; applying again changes
 /// nothing, unless it was withdrawn or its approval ran out.
 #[utoipa::path(post, path = "/v1/applications", tag = "booking", security(("bearer" = []), ()), request_body = Apply,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike; a guest's must be a UUID")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike; a guest's must be a UUID")),
     responses((status = 201, description = "Applied", body = View)))]
 pub async fn apply(
     State(app): State<App>,

@@ -118,7 +118,7 @@ impl Who<'_> {
 /// a UUID, because it is all that tells them from each other. A key dies with its hold. Where the event has a waiting room,
 /// the buyer's admission goes with it.
 #[utoipa::path(post, path = "/v1/holds", tag = "booking", security(("bearer" = []), ()), request_body = Take,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Held", body = Held)))]
 pub async fn take(
     State(app): State<App>,

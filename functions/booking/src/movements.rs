@@ -58,7 +58,7 @@ async fn managed(
 /// Bring units of a product into a store's stock, or take some that are free out of it for good. `below_taken` says how many are
 /// free, if more were to go. A stock is made a moment after its product was first put on the shelf: `opening` until then.
 #[utoipa::path(post, path = "/v1/stores/{id}/products/{product}/movements", tag = "booking", security(("bearer" = [])), request_body = MovementTerms,
-    params(("id" = StoreId, Path, description = "The store"), ("product" = ProductId, Path, description = "The product"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = StoreId, Path, description = "The store"), ("product" = ProductId, Path, description = "The product"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Done", body = MovementView)))]
 pub async fn bring(
     State(app): State<App>,

@@ -158,7 +158,7 @@ pub struct PlaceInLine {
 /// changes it. Only when the time of the place is over is there a new one, behind the others. Guests send no credential and
 /// get one; their Idempotency-Key must be a UUID.
 #[utoipa::path(post, path = "/v1/events/{id}/waiting-room/places", tag = "booking", security(("bearer" = []), ()), request_body = JoinLine,
-    params(("id" = EventId, Path, description = "The event"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = EventId, Path, description = "The event"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "In the line", body = PlaceInLine)))]
 pub async fn join(
     State(app): State<App>,

@@ -18,7 +18,7 @@ use tessera::seating::SectionCode;
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// The section.
-    #[schema(value_type = String, example = "STALLS")]
+    #[schema(value_type = String, example = "STALLS", min_length = 1, max_length = 8)]
     section: SectionCode,
     /// Seats that nobody shall have.
     #[serde(default)]

@@ -143,7 +143,7 @@ async fn seen_by(app: &App, id: WaiterId, caller: Option<Buyer>, link: &Link) ->
 /// letting an offer go by, it is a new place at the end.
 #[utoipa::path(post, path = "/v1/events/{id}/waitlist", tag = "booking", security(("bearer" = []), ()), request_body = Join,
     params(("id" = EventId, Path, description = "The event"),
-        ("Idempotency-Key" = String, Header, description = "Repeats are answered alike; a guest's must be a UUID")),
+        ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike; a guest's must be a UUID")),
     responses((status = 201, description = "In line", body = View)))]
 pub async fn join(
     State(app): State<App>,

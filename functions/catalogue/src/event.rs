@@ -141,7 +141,7 @@ fn answer(status: StatusCode, event: &Stored<Event>) -> Result<Response> {
 
 /// Create an event as a draft.
 #[utoipa::path(post, path = "/v1/events", tag = "catalogue", security(("bearer" = [])), request_body = Create,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Created as a draft", body = EventView)))]
 pub async fn create(
     State(app): State<App>,

@@ -113,7 +113,7 @@ pub fn view(
 
 /// Add an offer to a draft. Offers that share a pool sell the same places at different terms.
 #[utoipa::path(post, path = "/v1/events/{id}/offers", tag = "catalogue", security(("bearer" = [])), request_body = Add,
-    params(("id" = EventId, Path, description = "The event"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = EventId, Path, description = "The event"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Added", body = OfferView)))]
 pub async fn add(
     State(app): State<App>,

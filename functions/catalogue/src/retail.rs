@@ -74,7 +74,7 @@ async fn managed(app: &App, caller: &Agent, id: StoreId) -> Result<Stored<Store>
 
 /// Found a store, closed at first: put products on its shelves and stock into it, then open it.
 #[utoipa::path(post, path = "/v1/stores", tag = "catalogue", security(("bearer" = [])), request_body = FoundStore,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Founded", body = StoreView)))]
 pub async fn found(
     State(app): State<App>,
@@ -224,7 +224,7 @@ async fn managed_product(app: &App, caller: &Agent, id: ProductId) -> Result<Sto
 
 /// Add a product. It is sold nowhere until it is on the shelf of a store.
 #[utoipa::path(post, path = "/v1/products", tag = "catalogue", security(("bearer" = [])), request_body = AddProduct,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Added", body = ProductView)))]
 pub async fn add_product(
     State(app): State<App>,

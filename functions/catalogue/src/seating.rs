@@ -37,7 +37,7 @@ pub struct Found {
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct SectionView {
     /// Its code: names it in offers.
-    #[schema(value_type = String, example = "STALLS")]
+    #[schema(value_type = String, example = "STALLS", min_length = 1, max_length = 8)]
     code: SectionCode,
     /// How many seats can be sold.
     seats: u32,
@@ -80,7 +80,7 @@ async fn managed(app: &App, caller: &Agent, id: VenueId) -> Result<Venue> {
 
 /// Found a venue: a place with sections of seats.
 #[utoipa::path(post, path = "/v1/venues", tag = "catalogue", security(("bearer" = [])), request_body = Found,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Founded", body = VenueView)))]
 pub async fn found(
     State(app): State<App>,
@@ -206,7 +206,7 @@ pub struct RowState {
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct SectionState {
     /// Its code: offers name it.
-    #[schema(value_type = String, example = "STALLS")]
+    #[schema(value_type = String, example = "STALLS", min_length = 1, max_length = 8)]
     code: SectionCode,
     /// Its pool.
     pool: PoolId,

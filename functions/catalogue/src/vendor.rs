@@ -95,7 +95,7 @@ async fn managed(app: &App, caller: &Agent, id: ServiceId) -> Result<Stored<Serv
 
 /// Found a service, closed at first: add packages, then open it.
 #[utoipa::path(post, path = "/v1/services", tag = "catalogue", security(("bearer" = [])), request_body = Found,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Founded", body = ServiceView)))]
 pub async fn found(
     State(app): State<App>,
@@ -134,7 +134,7 @@ pub async fn rewrite(
 
 /// Add a package to a service.
 #[utoipa::path(post, path = "/v1/services/{id}/packages", tag = "catalogue", security(("bearer" = [])), request_body = PackageTerms,
-    params(("id" = ServiceId, Path, description = "The service"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = ServiceId, Path, description = "The service"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Added", body = PackageView)))]
 pub async fn add_package(
     State(app): State<App>,

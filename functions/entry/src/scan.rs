@@ -55,7 +55,7 @@ pub struct Admitted {
 /// Scan a ticket. 200 admits (`VALID`); 409 refuses, with `result` `USED` (and when and where) or `INVALID`. The
 /// Idempotency-Key names the scan: repeating it, because the answer was lost, admits again.
 #[utoipa::path(post, path = "/v1/scans", tag = "entry", security(("bearer" = [])), request_body = Scan,
-    params(("Idempotency-Key" = String, Header, description = "Names the scan")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Names the scan")),
     responses((status = 200, description = "Admit", body = Admitted)))]
 pub async fn scan(
     State(app): State<App>,

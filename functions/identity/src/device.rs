@@ -119,7 +119,7 @@ async fn fresh(app: &App, by: Account, device: Stored<Device>, now: Timestamp) -
 
 /// Prepare a device: the code pairs it. A repeated request has a new code, and the one before is void.
 #[utoipa::path(post, path = "/v1/organisations/{id}/devices", tag = "identity", security(("bearer" = [])), request_body = MakeDevice,
-    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = String, Header, description = "Repeats make no second device")),
+    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats make no second device")),
     responses((status = 201, description = "Waits to be paired", body = ToPair)))]
 pub async fn make(
     State(app): State<App>,

@@ -81,7 +81,7 @@ pub struct View {
 
 /// Ask for all that is known of me, as one archive. A mail tells when it is ready.
 #[utoipa::path(post, path = "/v1/me/exports", tag = "identity", extensions(("x-limit" = json!(Class::SignIn))), security(("bearer" = [])), request_body = AskExport,
-    params(("Idempotency-Key" = String, Header, description = "Repeats make no second archive")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats make no second archive")),
     responses((status = 202, description = "It is being made", body = View)))]
 pub async fn ask(
     State(app): State<App>,

@@ -91,7 +91,7 @@ fn view(invitation: Invitation, now: Timestamp) -> View {
 
 /// Invite somebody by address. Whoever has proven that address finds the invitation with their account and may accept it.
 #[utoipa::path(post, path = "/v1/organisations/{id}/invitations", tag = "identity", extensions(("x-limit" = json!(Class::Mail))), security(("bearer" = [])), request_body = Invite,
-    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "A mail is on its way", body = View)))]
 pub async fn invite(
     State(app): State<App>,

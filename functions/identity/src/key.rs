@@ -82,7 +82,7 @@ pub struct MadeKey {
 
 /// Make an API key. What it calls, it calls for the organisation, as what its rights say.
 #[utoipa::path(post, path = "/v1/organisations/{id}/api-keys", tag = "identity", security(("bearer" = [])), request_body = MakeKey,
-    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = String, Header, description = "Repeats make no second key")),
+    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats make no second key")),
     responses((status = 201, description = "Made", body = MadeKey)))]
 pub async fn make(
     State(app): State<App>,

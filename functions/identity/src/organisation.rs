@@ -43,7 +43,7 @@ pub struct View {
 
 /// Found an organisation; the caller becomes its owner.
 #[utoipa::path(post, path = "/v1/organisations", tag = "identity", security(("bearer" = [])), request_body = Found,
-    params(("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Founded", body = View)))]
 pub async fn found(
     State(app): State<App>,

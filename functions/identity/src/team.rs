@@ -46,7 +46,7 @@ fn view(team: Stored<Team>) -> ([(HeaderName, String); 1], Json<View>) {
 
 /// Make a team. Who is in it is said with each member.
 #[utoipa::path(post, path = "/v1/organisations/{id}/teams", tag = "identity", security(("bearer" = [])), request_body = WriteTeam,
-    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Made", body = View)))]
 pub async fn make(
     State(app): State<App>,

@@ -125,7 +125,7 @@ fn shown(picture: &Picture) -> Result<Json<View>> {
 #[utoipa::path(post, path = "/v1/organisations/{id}/pictures", tag = "media", security(("bearer" = [])), request_body = AskPicture,
     extensions(("x-limit" = json!(Class::Upload))),
     params(("id" = OrganisationId, Path, description = "The organisation"),
-        ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+        ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "It can be uploaded", body = View)))]
 pub async fn ask(
     State(app): State<App>,

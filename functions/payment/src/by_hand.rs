@@ -126,7 +126,7 @@ pub struct TellReceipt {
 /// Tell that money of a transfer or cash payment has arrived, all of it or a part; or that what was over or too late was paid back
 /// (`"way": "out"`). Once enough has arrived the payment is captured and its places are sold. Gate staff may tell of cash.
 #[utoipa::path(post, path = "/v1/payments/{id}/receipts", tag = "payment", security(("bearer" = [])), request_body = TellReceipt,
-    params(("id" = PaymentId, Path, description = "The payment"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = PaymentId, Path, description = "The payment"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Noted", body = View)))]
 pub async fn tell(
     State(app): State<App>,

@@ -82,7 +82,7 @@ fn view(card: &GiftCard, code: Option<&GiftCode>, now: Timestamp) -> CardView {
 
 /// Make a gift card. Its code is in the answer, and nowhere else: whoever has it has the money. The same key answers with the same card.
 #[utoipa::path(post, path = "/v1/organisations/{id}/gift-cards", tag = "payment", security(("bearer" = [])), request_body = MakeGiftCard,
-    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = OrganisationId, Path, description = "The organisation"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Made", body = CardView)))]
 pub async fn make(
     State(app): State<App>,

@@ -35,7 +35,7 @@ pub struct Open {
     gift_card: Option<GiftCode>,
     /// Where the provider's page sends the buyer afterwards: https, or http on this machine.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = "^https?://", example = "https://shop.example.org/paid")]
     return_url: Option<String>,
 }
 

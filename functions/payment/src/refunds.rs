@@ -121,7 +121,7 @@ pub struct MakeRefund {
 /// Refund some of a payment, or all that is left of it. The places stay sold: to give those back, too, cancel the booking. Several
 /// refunds of one payment can follow each other; together they are never more than was paid.
 #[utoipa::path(post, path = "/v1/payments/{id}/refunds", tag = "payment", security(("bearer" = [])), request_body = MakeRefund,
-    params(("id" = PaymentId, Path, description = "The payment"), ("Idempotency-Key" = String, Header, description = "Repeats are answered alike")),
+    params(("id" = PaymentId, Path, description = "The payment"), ("Idempotency-Key" = IdempotencyKey, Header, description = "Repeats are answered alike")),
     responses((status = 201, description = "Owed: the provider is asked next", body = RefundView)))]
 pub async fn make(
     State(app): State<App>,

@@ -3,7 +3,7 @@
 use http::Method;
 use std::collections::HashMap;
 use tessera::error::Code;
-use tessera::http::Problem;
+use tessera::http::{IdempotencyKey, Problem};
 use tessera::limit::routes::{EXTENSION, Routes};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -53,6 +53,8 @@ pub fn description() -> OpenApi {
     let mut more = Vec::new();
     Problem::schemas(&mut more);
     more.push(("Problem".to_owned(), Problem::schema()));
+    // Headers are not looked through for schemas.
+    more.push((IdempotencyKey::name().into_owned(), IdempotencyKey::schema()));
     components.schemas.extend(more);
     let closed: HashMap<_, _> = components.schemas.iter().filter_map(opened).collect();
     components.schemas.values_mut().for_each(|schema| open(schema, &closed));

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct LocalTime {
     /// Wall-clock time at the place, without offset.
-    #[schema(value_type = String, example = "2027-06-01T19:30:00")]
+    #[schema(value_type = String, example = "2027-06-01T19:30:00", pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")]
     pub local: DateTime,
     /// IANA time zone.
     #[schema(example = "Europe/Berlin", max_length = 64)]
@@ -411,7 +411,7 @@ pub struct Seats {
     /// The venue.
     pub venue: VenueId,
     /// The section's code.
-    #[schema(value_type = String, example = "STALLS", max_length = 8)]
+    #[schema(value_type = String, example = "STALLS", min_length = 1, max_length = 8)]
     pub section: SectionCode,
     /// The kinds of seats; every kind if nothing is said.
     #[serde(default = "every_kind")]

@@ -84,10 +84,10 @@ pub struct Hours {
     /// On which day.
     pub day: Day,
     /// From.
-    #[schema(value_type = String, example = "09:00")]
+    #[schema(value_type = String, example = "09:00", pattern = "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
     pub from: Time,
     /// Until; midnight is the end of the day.
-    #[schema(value_type = String, example = "18:00")]
+    #[schema(value_type = String, example = "18:00", pattern = "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
     pub until: Time,
 }
 
