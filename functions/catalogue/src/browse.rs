@@ -24,7 +24,6 @@ use tessera::text::Text;
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// The city, in any case.
-    #[param(value_type = String, min_length = 1, max_length = 100)]
     city: Text<1, 100>,
     /// Only events that begin at or after this instant; now if nothing is said.
     #[param(value_type = Option<String>, format = DateTime)]

@@ -116,7 +116,6 @@ pub async fn rewrite(
 #[serde(deny_unknown_fields)]
 pub struct InCity {
     /// The city, in any case.
-    #[param(value_type = String, min_length = 1, max_length = 100)]
     city: Text<1, 100>,
     /// At most so many items, 1 to 100.
     #[param(minimum = 1, maximum = 100, default = 20)]

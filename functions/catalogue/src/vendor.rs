@@ -187,7 +187,6 @@ pub async fn rewrite_package(
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// The city, in any case.
-    #[param(value_type = String, min_length = 1, max_length = 100)]
     city: Text<1, 100>,
     /// Only this kind.
     category: Option<Category>,

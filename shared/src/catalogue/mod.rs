@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct LocalTime {
     /// Wall-clock time at the place, without offset.
-    #[schema(value_type = String, example = "2027-06-01T19:30:00", pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")]
+    #[schema(value_type = String, example = "2027-06-01T19:30:00", pattern = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
     pub local: DateTime,
     /// IANA time zone.
     #[schema(example = "Europe/Berlin", max_length = 64)]
