@@ -116,7 +116,10 @@ async fn invite(world: &World, owner: &Organiser, email: &str, body: Value) -> V
     let path = format!("/v1/organisations/{}/invitations", owner.organisation);
     let mut body = body;
     body["email"] = json!(email);
-    world.post(&path).by(&owner.token).key(email).json(body).send().await.ok()
+    let made = world.post(&path).by(&owner.token).key(email).json(body).send().await.ok();
+    // Its mail comes before those that are asked for next.
+    world.settle().await;
+    made
 }
 
 #[tokio::test(flavor = "multi_thread")]
