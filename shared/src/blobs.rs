@@ -60,11 +60,10 @@ impl Blobs {
         announced: &Announced<'_>,
         lasts: Duration,
     ) -> Result<(String, BTreeMap<String, String>)> {
-        let lasts = PresigningConfig::expires_in(lasts).map_err(|error| Code::Internal.caused_by(error))?;
         let bytes = i64::try_from(announced.bytes).map_err(|error| Code::Internal.caused_by(error))?;
         let put = self.client.put_object().bucket(&*self.bucket).key(key).if_none_match("*");
         let put = put.content_type(announced.content_type).content_length(bytes);
-        let put = put.checksum_sha256(announced.sha256).presigned(lasts).await.map_err(failed)?;
+        let put = put.checksum_sha256(announced.sha256).presigned(signed(lasts)?).await.map_err(failed)?;
         let headers = put.headers().filter(|(name, _)| !matches!(*name, "host" | "content-length"));
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok((put.uri().to_owned(), headers))
@@ -96,11 +95,9 @@ impl Blobs {
     /// # Errors
     /// `internal` if it cannot be made.
     pub async fn link(&self, key: &str, name: &str, seconds: u64) -> Result<String> {
-        let lasts = PresigningConfig::expires_in(Duration::from_secs(seconds));
-        let lasts = lasts.map_err(|error| Code::Internal.caused_by(error))?;
         let get = self.client.get_object().bucket(&*self.bucket).key(key);
         let get = get.response_content_disposition(format!("attachment; filename=\"{name}\""));
-        Ok(get.presigned(lasts).await.map_err(failed)?.uri().to_owned())
+        Ok(get.presigned(signed(Duration::from_secs(seconds))?).await.map_err(failed)?.uri().to_owned())
     }
 
     /// Reads a document, if it is there.
@@ -118,6 +115,10 @@ impl Blobs {
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+fn signed(lasts: Duration) -> Result<PresigningConfig> {
+    PresigningConfig::expires_in(lasts).map_err(|error| Code::Internal.caused_by(error))
 }
 
 fn failed<E>(error: aws_sdk_s3::error::SdkError<E>) -> crate::error::Refusal

@@ -393,11 +393,6 @@ async fn a_crash_anywhere_while_something_waits_or_is_taken_up_again_loses_nothi
                     faults.crash_at(faults.calls() + step, side);
                 }
             };
-            let revived = async || {
-                world.revive().await;
-                seconds(&world, 2).await;
-                world.settle().await;
-            };
             let (bought, pays) = (buyer(&world, &sale).await, buyer(&world, &sale).await);
             let paid = open(&world, &bought, provider).await.ok();
             pay(&world, &paid, provider);
@@ -411,7 +406,7 @@ async fn a_crash_anywhere_while_something_waits_or_is_taken_up_again_loses_nothi
             let before = faults.calls();
             at();
             drop(refund().await);
-            revived().await;
+            world.revive().await;
             // Repeated, if it was lost.
             refund().await.ok();
             world.settle().await;
@@ -421,7 +416,7 @@ async fn a_crash_anywhere_while_something_waits_or_is_taken_up_again_loses_nothi
             let before = faults.calls();
             at();
             drop(world.whole.run_job("PaymentWorker", "resume").await);
-            revived().await;
+            world.revive().await;
             let resuming = faults.calls() - before;
             // What was not even told is found by the next run.
             world.whole.run_job("PaymentWorker", "resume").await.unwrap();

@@ -63,7 +63,6 @@ async fn a_crash_before_or_after_any_store_call_of_a_purchase_loses_and_doubles_
             faults.crash_at(faults.calls() + step, side);
             let (held, order) = story(&world, &sale, &name).await;
             world.revive().await;
-            world.settle().await;
             told += 1;
             let order = world.read_order(&held, &order).await;
             assert_eq!(order["status"], "confirmed", "{name}: {order}");

@@ -461,11 +461,10 @@ async fn crashing(world: &World, crash: Option<(u64, Side)>, act: impl AsyncFn()
         }
     })));
     act().await;
-    if crash.is_some() {
-        world.revive().await;
-        world.advance(SignedDuration::from_secs(2)).await;
+    match crash {
+        Some(_) => world.revive().await,
+        None => world.settle().await,
     }
-    world.settle().await;
     faults.on_call(None);
     calls.load(SeqCst)
 }

@@ -201,13 +201,11 @@ impl World {
             faults.clear();
         }
         self.revive().await;
-        // A message that failed comes again a second later.
-        self.advance(SignedDuration::from_secs(2)).await;
-        self.settle().await;
         faults.calls() - before
     }
 
-    /// Waits until everything is done or has crashed, and starts again whatever crashed. What waits for the clock is not waited for.
+    /// Waits until everything is done or has crashed, and starts again whatever crashed, until all of it is done. What waits for the
+    /// clock for longer is not waited for.
     pub async fn revive(&self) {
         let faults = self.whole.home().faults();
         let end = tokio::time::Instant::now() + Duration::from_secs(1);
@@ -221,6 +219,9 @@ impl World {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         faults.clear();
+        // A message that failed comes again a second later.
+        self.advance(SignedDuration::from_secs(2)).await;
+        self.settle().await;
     }
 
     pub async fn advance(&self, by: SignedDuration) {

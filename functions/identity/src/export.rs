@@ -24,7 +24,7 @@ use tessera::db::{Db, Listing, Query, Stored};
 use tessera::error::{Code, Result};
 use tessera::http::{IdempotencyKey, Input, Path};
 use tessera::id::{AccountId, ExportId};
-use tessera::identity::audit::Log;
+use tessera::identity::audit::{Entry, Log};
 use tessera::identity::export::{Archive, Export};
 use tessera::identity::{Account, store};
 use tessera::limit::Class;
@@ -190,12 +190,7 @@ async fn archive(app: &App, account: &Account) -> Result<Vec<u8>> {
         ("sessions", json!(sessions)),
         ("providers", json!(values(store::links(db, id).await?))),
         ("memberships", json!(values(store::memberships(db, id).await?))),
-        (
-            "audit",
-            json!(values(
-                db.list_all::<tessera::identity::audit::Entry>(&store::entries(Log::Account(id))).await?
-            )),
-        ),
+        ("audit", json!(all::<Entry>(db, &store::entries(Log::Account(id))).await?)),
         ("orders", json!(orders)),
         ("bookings", json!(all::<Register>(db, &listed(buyer.to_string())).await?)),
         ("tickets", json!(of_orders.tickets)),

@@ -118,7 +118,7 @@ impl Account {
     /// With a code that proves the address: the one that was mailed a moment ago, or this.
     #[must_use]
     pub fn awaiting(self, code: MailedCode, now: Timestamp) -> Self {
-        let code = self.code.clone().filter(|code| code.is_fresh(now)).unwrap_or(code);
+        let code = code.unless_fresh(self.code.as_ref(), now);
         Self { code: Some(code), ..self }
     }
 
@@ -149,7 +149,7 @@ impl Account {
         match self.state {
             State::Unverified | State::Erased { .. } => None,
             State::Active { .. } => {
-                let code = self.reset.clone().filter(|code| code.is_fresh(now)).unwrap_or(code);
+                let code = code.unless_fresh(self.reset.as_ref(), now);
                 Some(Self { reset: Some(code), ..self.clone() })
             }
         }

@@ -55,6 +55,12 @@ impl MailedCode {
         self.tries < CODE_TRIES && self.expires > now + SignedDuration::from_mins(CODE_MINUTES / 3)
     }
 
+    /// This one, unless the one that is known is fresh.
+    #[must_use]
+    pub fn unless_fresh(self, known: Option<&Self>, now: Timestamp) -> Self {
+        known.filter(|known| known.is_fresh(now)).cloned().unwrap_or(self)
+    }
+
     /// A try with it: nothing is left of it if it is right, and what is to be stored if not.
     ///
     /// # Errors

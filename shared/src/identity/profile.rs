@@ -30,7 +30,6 @@ pub struct PostalAddress {
     pub phone: Option<Text<8, 16>>,
     /// What a courier should know.
     #[serde(default)]
-    #[schema(value_type = String, max_length = 500)]
     pub note: Text<0, 500>,
 }
 

@@ -79,7 +79,6 @@ pub struct InvoiceSettings {
     pub prefix: Text<0, 20>,
     /// What stands at the foot of each document, a paragraph a line.
     #[serde(default)]
-    #[schema(value_type = String, max_length = 2000)]
     pub notes: Text<0, 2000>,
     /// The language for buyers who ask for none.
     #[serde(default)]
@@ -412,7 +411,6 @@ pub struct Invoice {
     pub provider: Provider,
     /// What stands at its foot.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub notes: Text<0, 2000>,
 }
 
